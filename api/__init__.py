@@ -1,0 +1,1 @@
+"""The HTTP side: validates, admits, waits and answers; it never loads a model."""

@@ -1,0 +1,44 @@
+"""The one exception tree; which HTTP status each becomes is decided in api/errors.py.
+
+WiredeskError
+├── SettingsError       a bad setting: the process must not start
+├── ArtifactError       the model folder cannot be served: says which file and why
+├── QueueUnavailable    Redis does not answer
+└── ItemError           one text failed; its neighbours are not affected
+    ├── EmptyItem       nothing is left of the text once instructions are stripped
+    └── EngineFailure   the engine raised, or answered with something that is no number
+"""
+
+
+class WiredeskError(Exception):
+    """Base of every error that Wiredesk raises on purpose."""
+
+
+class SettingsError(WiredeskError):
+    """A setting has a value that cannot be used."""
+
+
+class ArtifactError(WiredeskError):
+    """A model folder is incomplete, damaged or of a kind that cannot be served."""
+
+
+class QueueUnavailable(WiredeskError):
+    """Redis is down, frozen, full or still loading."""
+
+
+class ItemError(WiredeskError):
+    """One text failed. `code` is what the client sees; the message holds no text of the news."""
+
+    code = "item_failed"
+
+
+class EmptyItem(ItemError):
+    """Nothing is left to classify."""
+
+    code = "empty_input"
+
+
+class EngineFailure(ItemError):
+    """The engine could not score this text."""
+
+    code = "engine_failure"

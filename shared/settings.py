@@ -1,0 +1,109 @@
+"""Every setting: its name, type, default, bounds and the process that reads it."""
+
+from functools import cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.errors import SettingsError
+
+PREFIX = "WIREDESK_"
+Quantization = Literal["auto", "int8", "nf4", "bf16", "fp32"]
+Network = IPv4Network | IPv6Network
+Count = Annotated[int, Field(ge=0)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """Frozen and validated; read from the environment, then from `.env` in the working directory.
+
+    Grouped as in `.env.example`. Every field is the variable `WIREDESK_<FIELD NAME IN CAPITALS>`.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
+    )
+
+    # All processes
+    data: Path = Field(Path("data"), description="folder for Redis's append-only file, logs, Flower's state")
+    redis_url: str = Field("", description="redis://, rediss:// or redis+socket:// URL; empty: start our own")
+    key_prefix: str = Field("wiredesk:", min_length=1, description="prefix of every Redis key")
+
+    # api
+    host: str = Field("127.0.0.1", min_length=1, description="address that the api binds to")
+    port: Port = Field(8000, description="port of the api")
+    api_processes: int = Field(2, ge=1, le=64, description="gunicorn worker processes")
+    max_waiting: Count = Field(10, description="texts that may wait in the queue; 0 refuses all")
+    rate_per_minute: Count = Field(10, description="texts a minute per client; 0 is no limit")
+    rate_per_hour: Count = Field(100, description="texts an hour over all clients; 0 is no limit")
+    sync_timeout: float = Field(120, gt=0, le=3600, description="seconds that a synchronous POST waits")
+    max_characters: int = Field(20_000, ge=1, description="characters per text; more is refused with 413")
+    result_ttl: int = Field(3600, ge=1, description="seconds that a finished job can still be read")
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (), description="comma-separated networks whose X-Forwarded-For is believed"
+    )
+
+    # worker
+    model: str = Field("models/newsroom-mini", min_length=1, description="artifact folder, or standin")
+    quantization: Quantization = Field("auto", description="auto, int8, nf4, bf16 or fp32")
+    batch_size: int = Field(3, ge=1, le=64, description="texts in one step of the engine")
+    max_item_tokens: int = Field(1024, ge=16, description="tokens read of a text; more is cut")
+    max_new_tokens: int = Field(512, ge=1, description="tokens that one generation may write")
+    torch_threads: Count = Field(0, description="CPU threads of the model; 0: all cores but one")
+    worker_name: str = Field("", description="name of this worker; empty: from host and GPU")
+    standin_seconds: float = Field(0.05, ge=0, description="duration of a stand-in step")
+
+    # Flower
+    flower_port: Port = Field(5555, description="port of Flower")
+    flower_auth: str = Field("", description="user:password for Flower; empty: generated, printed once")
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split_networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_scheme(cls, value: str) -> str:
+        if value and not value.startswith(("redis://", "rediss://", "redis+socket://", "unix://")):
+            raise ValueError("must begin with redis://, rediss:// or redis+socket://")
+        return value.replace("unix://", "redis+socket://", 1)
+
+    @field_validator("flower_auth")
+    @classmethod
+    def _user_and_password(cls, value: str) -> str:
+        user, colon, password = value.partition(":")
+        if value and not (user and colon and password):
+            raise ValueError("must look like user:password")
+        return value
+
+    @property
+    def standin(self) -> bool:
+        return self.model == "standin"
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        SettingsError: naming each bad variable, its value and the fix.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(problem) for problem in error.errors())) from None
+
+
+def _explain(problem: dict) -> str:
+    field = str(problem["loc"][0])
+    variable = PREFIX + field.upper()
+    shown = "***" if field in ("flower_auth", "redis_url") else repr(problem["input"])
+    reason = problem["msg"].removeprefix("Value error, ")
+    description = Settings.model_fields[field].description
+    return f"{variable}={shown}: {reason}. {variable} is the {description}."

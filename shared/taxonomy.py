@@ -1,0 +1,61 @@
+"""What a label is, and the file taxonomy.toml that lists a model's labels."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from shared.errors import ArtifactError
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
+class Label(BaseModel):
+    """One category: an ASCII id that never changes and its names in both languages."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+    zh: Name
+    en: Name
+    description: str = ""
+    aliases: tuple[Name, ...] = ()
+
+
+class Taxonomy(BaseModel):
+    """The labels that a model can answer with, in a fixed order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name
+    language: Literal["zh", "en"] = "zh"
+    labels: Annotated[tuple[Label, ...], Field(min_length=2, max_length=1000)]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Taxonomy":
+        for kind in ("id", "zh", "en"):
+            values = [getattr(label, kind) for label in self.labels]
+            twice = sorted({value for value in values if values.count(value) > 1})
+            if twice:
+                raise ValueError(f"labels share the same {kind}: {', '.join(twice)}")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The label names that answers use, in the taxonomy's language."""
+        return tuple(getattr(label, self.language) for label in self.labels)
+
+
+def load_taxonomy(path: Path) -> Taxonomy:
+    """Read taxonomy.toml.
+
+    Raises:
+        ArtifactError: the file is missing, is not TOML or breaks a rule above.
+    """
+    try:
+        return Taxonomy.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} is missing: it lists the labels of the model") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
+        raise ArtifactError(f"{path} is not a valid taxonomy: {error}") from None

@@ -1,0 +1,162 @@
+"""The prompt, built in one place for training, evaluation and serving.
+
+A prompt is three token sequences encoded apart, so that the text of the news can never change
+the tokens around it:  head (shared by all items) | item | tail (end of turn … answer prefix).
+"""
+
+import tomllib
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from shared.errors import ArtifactError, EmptyItem
+
+SLOT = "\ue000ITEM\ue001"  # private-use characters: in no chat template, and removed from items
+LABEL = "{label}"
+ITEM = "{item}"
+
+
+class PromptTemplate(BaseModel):
+    """The file prompt.toml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    system: str = ""
+    user: str = ITEM
+    answer: str = LABEL
+    strip_prefixes: tuple[str, ...] = ()
+    item_tokens: Annotated[int, Field(ge=8, le=32768)] = 512
+
+    @field_validator("user")
+    @classmethod
+    def _one_item(cls, value: str) -> str:
+        if value.count(ITEM) != 1:
+            raise ValueError(f"must contain {ITEM} exactly once")
+        return value
+
+    @field_validator("answer")
+    @classmethod
+    def _one_label(cls, value: str) -> str:
+        if value.count(LABEL) != 1:
+            raise ValueError(f"must contain {LABEL} exactly once")
+        return value
+
+
+@dataclass(frozen=True)
+class Item:
+    """One text, encoded. `token_count` is its length before truncation."""
+
+    ids: list[int]
+    token_count: int
+
+    @property
+    def truncated(self) -> bool:
+        return len(self.ids) < self.token_count
+
+
+class Prompt:
+    """A template bound to a tokenizer.
+
+    Attributes:
+        head, tail: token ids before and after the item.
+        end: the end-of-turn token, which closes every answer.
+    """
+
+    def __init__(self, template: PromptTemplate, tokenizer: Any, item_tokens: int | None = None):
+        self.template = template
+        self.tokenizer = tokenizer
+        self.item_tokens = min(template.item_tokens, item_tokens or template.item_tokens)
+        self.answer_prefix, self.answer_suffix = template.answer.split(LABEL)
+        before, after = self._render().split(SLOT)
+        self.head = self._encode(before)
+        self.tail = self._encode(after + self.answer_prefix)
+        if self.tail != self._encode(after) + self._encode(self.answer_prefix):
+            raise ArtifactError(f"the answer prefix {self.answer_prefix!r} merges with the tokens before it")
+        self.end = self._end_of_turn()
+
+    def item(self, text: str) -> Item:
+        """Encode a text as plain data: no control token can come out of it.
+
+        Too long an item keeps its start and its end (three to one), where news says what it is about.
+
+        Raises:
+            EmptyItem: nothing is left after cleaning and stripping known instructions.
+        """
+        clean = self.clean(text)
+        if not clean:
+            raise EmptyItem("the text is empty once its instruction is removed; send the news itself")
+        ids = self._encode(clean, split_special_tokens=True)
+        if len(ids) <= self.item_tokens:
+            return Item(ids, len(ids))
+        start = self.item_tokens * 3 // 4
+        return Item(ids[:start] + ids[start - self.item_tokens :], len(ids))
+
+    def clean(self, text: str) -> str:
+        """Unicode NFC without control or private-use characters or surrogates, and without instructions."""
+        text = unicodedata.normalize("NFC", text)
+        kept = (c if c in "\n\t" or unicodedata.category(c) not in _DROPPED else " " for c in text)
+        text = "".join(kept).strip()
+        for prefix in self.template.strip_prefixes:
+            text = text.removeprefix(prefix).lstrip()
+        return text
+
+    def label_sequence(self, label: str) -> list[int]:
+        """The tokens that answer with `label`: label, rest of the answer, end of turn.
+
+        The end of turn makes the set of sequences prefix-free, so their probabilities sum to ≤ 1.
+
+        Raises:
+            ArtifactError: the tokenizer merges the label with the answer prefix.
+        """
+        prefix = self._encode(self.answer_prefix)
+        whole = self._encode(self.answer_prefix + label + self.answer_suffix)
+        if whole[: len(prefix)] != prefix or len(whole) == len(prefix):
+            raise ArtifactError(
+                f"label {label!r} merges with the answer prefix {self.answer_prefix!r}; "
+                "end the prefix with punctuation or a space"
+            )
+        return [*whole[len(prefix) :], self.end]
+
+    def answer(self, label: str) -> str:
+        return f"{self.answer_prefix}{label}{self.answer_suffix}"
+
+    def _encode(self, text: str, **options: Any) -> list[int]:
+        return self.tokenizer(text, add_special_tokens=False, **options)["input_ids"] if text else []
+
+    def _render(self, *more: dict[str, str]) -> str:
+        system = [{"role": "system", "content": self.template.system}] if self.template.system else []
+        user = {"role": "user", "content": self.template.user.replace(ITEM, SLOT)}
+        return self.tokenizer.apply_chat_template(
+            [*system, user, *more], tokenize=False, add_generation_prompt=not more, enable_thinking=False
+        )
+
+    def _end_of_turn(self) -> int:
+        answered = self._render({"role": "assistant", "content": self.template.answer})
+        closing = answered.rsplit(self.template.answer, 1)[-1]
+        end = self._encode(closing)[:1]
+        if end != [self.tokenizer.eos_token_id]:
+            raise ArtifactError(
+                f"the chat template closes an answer with {closing!r}, "
+                f"but the tokenizer's end-of-sequence token is {self.tokenizer.eos_token!r}"
+            )
+        return end[0]
+
+
+_DROPPED = {"Cc", "Cs", "Co"}
+
+
+def load_template(path: Path) -> PromptTemplate:
+    """Read prompt.toml.
+
+    Raises:
+        ArtifactError: the file is missing, is not TOML or breaks a rule above.
+    """
+    try:
+        return PromptTemplate.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} is missing: it holds the prompt of the model") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
+        raise ArtifactError(f"{path} is not a valid prompt template: {error}") from None
