@@ -3,7 +3,6 @@
 WiredeskError
 ├── SettingsError       a bad setting: the process must not start
 ├── ArtifactError       the model folder cannot be served: says which file and why
-├── QueueUnavailable    Redis does not answer
 └── ItemError           one text failed; its neighbours are not affected
     ├── EmptyItem       nothing is left of the text once instructions are stripped
     └── EngineFailure   the engine raised, or answered with something that is no number
@@ -20,10 +19,6 @@ class SettingsError(WiredeskError):
 
 class ArtifactError(WiredeskError):
     """A model folder is incomplete, damaged or of a kind that cannot be served."""
-
-
-class QueueUnavailable(WiredeskError):
-    """Redis is down, frozen, full or still loading."""
 
 
 class ItemError(WiredeskError):

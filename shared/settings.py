@@ -1,9 +1,10 @@
 """Every setting: its name, type, default, bounds and the process that reads it."""
 
+from collections.abc import Mapping
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -83,6 +84,16 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def broker_url(self) -> str:
+        """Where Redis is: as set, else a server on this machine."""
+        return self.redis_url or "redis://127.0.0.1:6379/0"
+
+    @property
+    def redis_host(self) -> str:
+        """Where Redis is, without the password: for messages and logs."""
+        return self.broker_url.rsplit("@", 1)[-1]
+
+    @property
     def standin(self) -> bool:
         return self.model == "standin"
 
@@ -100,7 +111,7 @@ def settings() -> Settings:
         raise SettingsError("\n".join(_explain(problem) for problem in error.errors())) from None
 
 
-def _explain(problem: dict) -> str:
+def _explain(problem: Mapping[str, Any]) -> str:
     field = str(problem["loc"][0])
     variable = PREFIX + field.upper()
     shown = "***" if field in ("flower_auth", "redis_url") else repr(problem["input"])

@@ -1,0 +1,97 @@
+"""The routes for operators and clients that look around: health, ready, stats, models."""
+
+from statistics import fmean, quantiles
+
+from flask import Blueprint, Response
+from redis import RedisError
+
+from api.errors import ApiError
+from api.responses import json_response
+from api.schemas import ModelList
+from api.service import Service, service
+
+routes = Blueprint("operations", __name__)
+
+
+@routes.get("/health")
+def health() -> Response:
+    """This process is alive; asks nobody else."""
+    return json_response({"status": "ok"})
+
+
+@routes.get("/ready")
+def ready() -> Response:
+    """200 when a request would be answered now, else 503 saying what is missing."""
+    missing = _missing(service())
+    if not missing:
+        return json_response({"status": "ready"})
+    return json_response({"status": "not ready", "missing": missing}, 503, {"Retry-After": "1"})
+
+
+@routes.get("/v1/models")
+def list_models() -> Response:
+    return json_response(ModelList(data=service().models.served()))
+
+
+@routes.get("/v1/models/<path:model_id>")
+def get_model(model_id: str) -> Response:
+    for model in service().models.served():
+        if model.id == model_id:
+            return json_response(model)
+    raise ApiError(404, "model_not_found", "There is no such model (GET /v1/models).", "model")
+
+
+@routes.get("/stats")
+def stats() -> Response:
+    """Counters since the first start, the queue as it is now, and times of recent texts."""
+    desk = service()
+    workers = desk.models.workers()
+    pipe = desk.redis.pipeline(transaction=False)
+    pipe.hgetall(desk.keys.stats)
+    pipe.llen(desk.keys.queue)
+    pipe.lrange(desk.keys.recent, 0, -1)
+    for worker in workers:
+        pipe.hlen(desk.keys.unacked(worker.node))
+    counters, waiting, recent, *in_hand = pipe.execute()
+    rejected = {k.removeprefix("rejected:"): int(v) for k, v in counters.items() if k.startswith("rejected:")}
+    times = [line.split() for line in recent]
+    return json_response(
+        {
+            **{name: int(counters.get(name, 0)) for name in ("requests", "succeeded", "failed")},
+            "rejected": {"client_rate": rejected.get("client", 0), "total_rate": rejected.get("all", 0)}
+            | {"queue_full": rejected.get("full", 0)},
+            "waiting": waiting,
+            "running": sum(in_hand),
+            "texts": int(counters.get("texts", 0)),
+            "batches": int(counters.get("batches", 0)),
+            "queue_ms": _summary([float(queue) for queue, _, _ in times]),
+            "inference_ms": _summary([float(inference) for _, inference, _ in times]),
+            "workers": [
+                {
+                    "node": worker.node,
+                    "ready": worker.ready,
+                    "model": worker.name,
+                    "revision": worker.revision,
+                    "device": worker.device,
+                    "quantization": worker.quantization,
+                    "memory_bytes": worker.memory_bytes,
+                }
+                for worker in workers
+            ],
+        }
+    )
+
+
+def _missing(desk: Service) -> list[str]:
+    try:
+        desk.redis.ping()
+        return [] if desk.models.ready_workers() else ["no worker has its model loaded"]
+    except RedisError:
+        return ["Redis does not answer"]
+
+
+def _summary(values: list[float]) -> dict[str, float | int]:
+    if not values:
+        return {"count": 0}
+    p95 = quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]
+    return {"count": len(values), "mean": round(fmean(values), 1), "p95": round(p95, 1)}

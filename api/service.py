@@ -1,0 +1,50 @@
+"""What every route needs, made once per process: settings, Redis clients, admission, jobs, models."""
+
+import time
+from dataclasses import dataclass
+
+from flask import current_app
+from redis import Redis
+
+from api.admission import Admission
+from api.models import Models
+from api.waiting import SLICE, Jobs
+from shared.keys import Keys
+from shared.redis_client import connect
+from shared.settings import Settings
+
+COMMAND_TIMEOUT = 0.4  # seconds; connecting and asking a frozen Redis must take less than one
+WAITERS = 4096
+
+
+@dataclass(frozen=True)
+class Service:
+    config: Settings
+    keys: Keys
+    redis: Redis
+    admission: Admission
+    jobs: Jobs
+    models: Models
+
+    @classmethod
+    def start(cls, config: Settings) -> "Service":
+        keys = Keys(config.key_prefix)
+        commands = connect(config.broker_url, timeout=COMMAND_TIMEOUT)
+        waits = connect(config.broker_url, timeout=SLICE + COMMAND_TIMEOUT, connections=WAITERS)
+        return cls(
+            config=config,
+            keys=keys,
+            redis=commands,
+            admission=Admission(commands, keys, config),
+            jobs=Jobs(commands, waits, keys),
+            models=Models(commands, keys),
+        )
+
+    @staticmethod
+    def now() -> int:
+        return int(time.time())
+
+
+def service() -> Service:
+    """The service of the app that handles this request."""
+    return current_app.extensions["wiredesk"]

@@ -1,0 +1,117 @@
+"""A job: what the api writes, the worker finishes and the api reads back.
+
+queued ──begin──> running ──finish──> succeeded | failed
+   ^                 │
+   └──worker lost────┘        (cancelled and expired are reserved states)
+
+One request is one job; each of its texts is one part, and one message in the queue.
+"""
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+VERSION = 1
+TASK = "wiredesk.classify"
+Endpoint = Literal["/v1/classify", "/v1/chat/completions"]
+State = Literal["queued", "running", "succeeded", "failed", "cancelled", "expired"]
+ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled", "expired"})
+
+
+def new_job_id() -> str:
+    """`job_` and 128 random bits: without keys the id is the secret."""
+    return f"job_{secrets.token_urlsafe(16)}"
+
+
+def part_id(job_id: str, index: int) -> str:
+    """The id of one text's message and Celery task."""
+    return f"{job_id}.{index}"
+
+
+def split_part_id(part: str) -> tuple[str, int]:
+    job_id, _, index = part.rpartition(".")
+    return job_id, int(index)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of the engine."""
+
+    texts: tuple[str, ...]
+    model: str
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, data: str) -> "Request":
+        value = json.loads(data)
+        return cls(tuple(value["texts"]), value["model"])
+
+
+@dataclass(frozen=True)
+class PartResult:
+    """The outcome of one text: either the classification's fields or an error's code and message."""
+
+    label: str | None = None
+    answer: str = ""
+    probabilities: dict[str, float] = field(default_factory=dict)
+    label_mass: float = 0.0
+    truncated: bool = False
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    error_code: str | None = None
+    error_message: str | None = None
+
+    def to_json(self) -> str:
+        return json.dumps({k: v for k, v in asdict(self).items() if v is not None}, ensure_ascii=False)
+
+    @property
+    def failed(self) -> bool:
+        return self.error_code is not None
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """The hash job:<id>, read. Times are integer milliseconds of Redis's clock."""
+
+    id: str
+    client: str
+    endpoint: Endpoint
+    state: State
+    attempts: int
+    created: int
+    started: int | None
+    finished: int | None
+    inference_ms: float
+    model: str
+    results: tuple[PartResult, ...]
+
+    @classmethod
+    def from_hash(cls, job_id: str, value: Mapping[str, Any]) -> "JobRecord":
+        """Raises ValueError for a record written by another version of Wiredesk."""
+        if int(value["v"]) != VERSION:
+            raise ValueError(f"job record has version {value['v']}, this Wiredesk reads {VERSION}")
+        return cls(
+            id=job_id,
+            client=value["client"],
+            endpoint=value["endpoint"],
+            state=value["state"],
+            attempts=int(value["attempts"]),
+            created=int(value["created"]),
+            started=int(value["started"]) if "started" in value else None,
+            finished=int(value["finished"]) if "finished" in value else None,
+            inference_ms=float(value.get("inference_ms", 0)),
+            model=value["model"],
+            results=tuple(PartResult(**part) for part in json.loads(value.get("result", "[]"))),
+        )
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    @property
+    def queue_ms(self) -> int:
+        return max(0, (self.started or self.created) - self.created)

@@ -1,0 +1,63 @@
+"""Starts a worker: claim the node name, load the model, serve the queue (python -m worker)."""
+
+import logging
+import sys
+
+from redis import RedisError
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+from shared.errors import WiredeskError
+from shared.keys import Keys
+from shared.logs import set_up_logging
+from shared.redis_client import connect
+from shared.settings import settings
+from worker.app import make_worker
+from worker.classify import Classifier
+from worker.engine.loading import load_engine
+from worker.jobs import Jobs
+from worker.presence import Presence, node_name
+from worker.recovery import Recovery
+from worker.sidekick import Sidekick
+
+log = logging.getLogger("worker")
+
+
+def main() -> None:
+    config = settings()
+    keys, node = Keys(config.key_prefix), node_name(config)
+    # A Redis restart of a few seconds must not fail the texts in hand.
+    redis = connect(config.broker_url, timeout=3, retry=Retry(ConstantBackoff(0.2), 25))
+    presence = Presence(redis, keys, node)
+    presence.claim()
+    jobs = Jobs(redis, keys, config.result_ttl)
+    recovery = Recovery(redis, keys, jobs, node)
+    sidekick = Sidekick(presence, recovery)
+    sidekick.start()
+    engine = load_engine(config)
+    presence.publish(engine.describe())
+    log.info("%s serves %s", node, engine.describe().name)
+    try:
+        make_worker(config, node, Classifier(engine, jobs, node), recovery).worker_main(
+            [
+                "worker",
+                "--pool=solo",
+                f"--hostname={node}",
+                "--without-gossip",
+                "--without-mingle",
+                "--loglevel=INFO",
+            ]
+        )
+    finally:
+        sidekick.stop()
+        presence.release()
+
+
+if __name__ == "__main__":
+    set_up_logging()
+    try:
+        main()
+    except WiredeskError as error:
+        sys.exit(f"worker: {error}")
+    except RedisError as error:
+        sys.exit(f"worker: Redis does not answer at {settings().redis_host}: {type(error).__name__}")

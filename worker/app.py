@@ -1,0 +1,35 @@
+"""Wires the worker together: Celery's app, the task, the batching strategy and the give-back step."""
+
+from typing import Any
+
+from celery import Celery, bootsteps
+
+from shared.celery_app import app, owned_by
+from shared.errors import ItemError
+from shared.job import TASK
+from shared.keys import QUEUE
+from shared.settings import Settings
+from worker.batching import Batch
+from worker.classify import Classifier
+from worker.recovery import Recovery
+
+
+def make_worker(config: Settings, node: str, classifier: Classifier, recovery: Recovery) -> Celery:
+    """The Celery app of a worker process that owns `node`."""
+    app.conf.broker_transport_options = owned_by(node, config)
+    batch = Batch(QUEUE, config.batch_size, classifier.run)
+
+    @app.task(bind=True, name=TASK, throws=(ItemError,), Strategy=batch.strategy)
+    def classify(self: Any) -> None:
+        classifier.handle(self.request.id, batch.join)
+
+    class GiveBack(bootsteps.StartStopStep):
+        """At every (re)connect, what this node had in hand goes back to the queue first."""
+
+        requires = ("celery.worker.consumer.connection:Connection",)
+
+        def start(self, _: Any) -> None:
+            recovery.give_back_own()
+
+    app.steps["consumer"].add(GiveBack)
+    return app

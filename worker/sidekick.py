@@ -1,0 +1,42 @@
+"""The side thread: keeps the node's claim fresh and sweeps for lost work while the model is busy."""
+
+import logging
+import os
+import threading
+
+from redis import RedisError
+
+from worker.presence import NodeNameTaken, Presence
+from worker.recovery import Recovery
+
+log = logging.getLogger(__name__)
+BEAT = 1.0  # seconds; a third of the claim's lifetime
+BEATS_PER_SWEEP = 3
+
+
+class Sidekick(threading.Thread):
+    """Has a Redis connection of its own: Celery's hub does not run during an engine step."""
+
+    def __init__(self, presence: Presence, recovery: Recovery):
+        super().__init__(name="sidekick", daemon=True)
+        self._presence = presence
+        self._recovery = recovery
+        self._stop_asked = threading.Event()
+
+    def run(self) -> None:
+        beats = 0
+        while not self._stop_asked.wait(BEAT):
+            beats += 1
+            try:
+                self._presence.beat()
+                if beats % BEATS_PER_SWEEP == 0:
+                    self._recovery.sweep()
+            except NodeNameTaken as error:
+                log.critical("%s: leaving at once", error)
+                os._exit(70)
+            except RedisError as error:
+                log.warning("Redis does not answer: %s", type(error).__name__)
+
+    def stop(self) -> None:
+        self._stop_asked.set()
+        self.join(timeout=5)
