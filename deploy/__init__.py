@@ -1,0 +1,1 @@
+"""Starting and stopping Wiredesk on one machine, and its containers."""
