@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Callable
 
 from redis import RedisError
 from redis.backoff import ConstantBackoff
@@ -11,10 +12,11 @@ from shared.errors import WiredeskError
 from shared.keys import Keys
 from shared.logs import set_up_logging
 from shared.redis_client import connect
-from shared.settings import settings
+from shared.settings import Settings, settings
 from worker.app import make_worker
 from worker.classify import Classifier
 from worker.engine.loading import load_engine
+from worker.engine.protocol import Engine
 from worker.jobs import Jobs
 from worker.presence import Presence, node_name
 from worker.recovery import Recovery
@@ -23,7 +25,7 @@ from worker.sidekick import Sidekick
 log = logging.getLogger("worker")
 
 
-def main() -> None:
+def main(load: Callable[[Settings], Engine] = load_engine) -> None:
     config = settings()
     keys, node = Keys(config.key_prefix), node_name(config)
     # A Redis restart of a few seconds must not fail the texts in hand.
@@ -34,7 +36,7 @@ def main() -> None:
     recovery = Recovery(redis, keys, jobs, node)
     sidekick = Sidekick(presence, recovery)
     sidekick.start()
-    engine = load_engine(config)
+    engine = load(config)
     presence.publish(engine.describe())
     log.info("%s serves %s", node, engine.describe().name)
     try:
@@ -53,11 +55,16 @@ def main() -> None:
         presence.release()
 
 
-if __name__ == "__main__":
+def run(load: Callable[[Settings], Engine] = load_engine) -> None:
+    """`main`, with one clear line instead of a traceback for what an operator can mend."""
     set_up_logging()
     try:
-        main()
+        main(load)
     except WiredeskError as error:
         sys.exit(f"worker: {error}")
     except RedisError as error:
         sys.exit(f"worker: Redis does not answer at {settings().redis_host}: {type(error).__name__}")
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,75 @@
+"""A desk: the api's admission and job reader, and workers that the test starts as it likes."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from api.admission import Admission
+from api.waiting import Jobs
+from shared.job import JobRecord, Request
+from shared.keys import Keys
+from shared.redis_client import connect
+from shared.settings import Settings
+from tests.services import PREFIX, RedisServer, Worker
+from tests.waiting import wait_until
+
+
+class Desk:
+    """Submits texts as the api does, without HTTP."""
+
+    def __init__(self, redis: Redis, waits: Redis, keys: Keys, **settings: object):
+        config = Settings(**{"key_prefix": PREFIX, "rate_per_minute": 0, "rate_per_hour": 0} | settings)
+        self.admission = Admission(redis, keys, config)
+        self.jobs = Jobs(redis, waits, keys)
+
+    def submit(self, *texts: str, client: str = "tester") -> str:
+        return self.admission.admit(client, "/v1/classify", Request(texts, "news-classifier")).job_id
+
+    def ended(self, job_id: str) -> JobRecord:
+        job = self.jobs.wait(job_id, 30, None)
+        assert job is not None, f"{job_id} has not ended"
+        return job
+
+    def running(self, job_id: str) -> None:
+        wait_until(lambda: self.jobs.read(job_id).state == "running", f"{job_id} runs")
+
+
+@pytest.fixture
+def waits(redis_server: RedisServer) -> Iterator[Redis]:
+    with connect(redis_server.url, timeout=5) as client:
+        yield client
+
+
+@pytest.fixture
+def make_desk(redis: Redis, waits: Redis, keys: Keys) -> Callable[..., Desk]:
+    return lambda **settings: Desk(redis, waits, keys, **settings)
+
+
+@pytest.fixture
+def desk(make_desk: Callable[..., Desk]) -> Desk:
+    return make_desk()
+
+
+@pytest.fixture
+def start_worker(redis_server: RedisServer, redis: Redis, folder: Path) -> Iterator[Callable[..., Worker]]:
+    """Starts workers with the scripted engine; all are stopped after the test."""
+    started: list[Worker] = []
+
+    def start(**settings: object) -> Worker:
+        worker = Worker(redis_server, folder, "tests.scripted_worker", **settings)
+        started.append(worker)
+        return worker.wait_until_ready()
+
+    yield start
+    redis.lpush("gate", "open")
+    for worker in started:
+        worker.stop()
+    redis.delete("gate", "steps")
+
+
+@pytest.fixture
+def steps(redis: Redis) -> Callable[[], list[int]]:
+    """How many texts each engine step has had."""
+    return lambda: [int(texts) for texts in redis.lrange("steps", 0, -1)]
