@@ -3,6 +3,7 @@
 WiredeskError
 ├── SettingsError       a bad setting: the process must not start
 ├── ArtifactError       the model folder cannot be served: says which file and why
+├── RecipeError         a training recipe or its data cannot be used
 └── ItemError           one text failed; its neighbours are not affected
     ├── EmptyItem       nothing is left of the text once instructions are stripped
     └── EngineFailure   the engine raised, or answered with something that is no number
@@ -19,6 +20,10 @@ class SettingsError(WiredeskError):
 
 class ArtifactError(WiredeskError):
     """A model folder is incomplete, damaged or of a kind that cannot be served."""
+
+
+class RecipeError(WiredeskError):
+    """A recipe is wrong, or the data does not fit it."""
 
 
 class ItemError(WiredeskError):

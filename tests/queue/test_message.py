@@ -18,7 +18,9 @@ VARIES = {"origin", "delivery_tag", "id", "root_id", "correlation_id", "reply_to
 
 def published_by_celery(server: RedisServer, redis: Redis, keys: Keys) -> dict:
     app = make_celery(Settings(redis_url=server.url, key_prefix=PREFIX))
-    app.send_task(TASK, args=(), kwargs={}, task_id="job_x.0", ignore_result=True, argsrepr="()", kwargsrepr="{}")
+    app.send_task(
+        TASK, args=(), kwargs={}, task_id="job_x.0", ignore_result=True, argsrepr="()", kwargsrepr="{}"
+    )
     return json.loads(redis.lrange(keys.queue, 0, -1)[0])
 
 

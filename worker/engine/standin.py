@@ -1,4 +1,4 @@
-"""The stand-in engine: costs what a model would cost and answers by a hash; for benchmarks and queue tests."""
+"""The stand-in engine: takes a model's time and answers by a hash; for benchmarks and queue tests."""
 
 import hashlib
 import time

@@ -1,0 +1,95 @@
+"""Rows -> padded batches of token ids, the same in every run with the same seed."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from pipeline.prepare import Row
+from worker.engine.prompt import Prompt
+
+IGNORED = -100  # target of tokens that no loss is taken on
+SORTED_TOGETHER = 64  # batches' worth of rows that are sorted by length before being cut
+
+
+@dataclass(frozen=True)
+class Example:
+    """`ids` is prompt + answer; the last `answer` tokens are the label and the end of turn."""
+
+    ids: list[int]
+    item: slice
+    answer: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """All tensors [rows, longest]. `text` and `label` are targets: the next token, or IGNORED."""
+
+    ids: torch.Tensor
+    text: torch.Tensor
+    label: torch.Tensor
+
+
+def encode(rows: Sequence[Row], prompt: Prompt) -> list[Example]:
+    """The same prompt as in serving, with the row's answer behind it."""
+    answers = {label: prompt.label_sequence(label) for label in {row.label for row in rows}}
+    examples = []
+    for row in rows:
+        item = prompt.item(row.text).ids
+        start = len(prompt.head)
+        ids = [*prompt.head, *item, *prompt.tail, *answers[row.label]]
+        examples.append(Example(ids, slice(start, start + len(item)), len(answers[row.label])))
+    return examples
+
+
+def balanced(rows: Sequence[Row], power: float, seed: int) -> list[int]:
+    """Row numbers, rare labels repeated: a label's share becomes proportional to count^(1 - power)."""
+    count = Counter(row.label for row in rows)
+    most = max(count.values())
+    rng = random.Random(seed)  # noqa: S311 - sampling, not secrets
+    times = [(most / count[row.label]) ** power for row in rows]
+    return [i for i, t in enumerate(times) for _ in range(int(t) + (rng.random() < t % 1))]
+
+
+def cut(examples: Sequence[Example], order: Sequence[int], tokens: int, seed: int) -> list[list[int]]:
+    """Example numbers in batches of at most `tokens` padded tokens, of like length, in random order."""
+    rng = random.Random(seed)  # noqa: S311
+    order = list(order)
+    rng.shuffle(order)
+    mean = sum(len(examples[i].ids) for i in order) / len(order)
+    chunk = max(1, int(SORTED_TOGETHER * tokens / mean))
+    batches = [
+        batch
+        for start in range(0, len(order), chunk)
+        for batch in _fill(
+            sorted(order[start : start + chunk], key=lambda i: len(examples[i].ids)), examples, tokens
+        )
+    ]
+    rng.shuffle(batches)
+    return batches
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """Right-padded with token 0, which no loss is taken on and no causal position sees."""
+    longest = max(len(example.ids) for example in examples)
+    ids = torch.zeros(len(examples), longest, dtype=torch.long)
+    text, label = torch.full_like(ids, IGNORED), torch.full_like(ids, IGNORED)
+    for row, example in enumerate(examples):
+        known = torch.tensor(example.ids)
+        ids[row, : len(known)] = known
+        text[row, example.item.start - 1 : example.item.stop - 1] = known[example.item]
+        label[row, len(known) - example.answer - 1 : len(known) - 1] = known[-example.answer :]
+    return Batch(ids, text, label)
+
+
+def _fill(order: Sequence[int], examples: Sequence[Example], tokens: int) -> Iterator[list[int]]:
+    batch: list[int] = []
+    for i in order:
+        if batch and (len(batch) + 1) * len(examples[i].ids) > tokens:
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch

@@ -1,0 +1,71 @@
+"""Writes an artifact: all files into a folder beside the goal, the manifest last, then one rename."""
+
+import hashlib
+import json
+import platform
+import shutil
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.prepare import SPLITS, read_rows
+from pipeline.recipe import Recipe
+from worker.engine.artifact import SCHEMA
+from worker.engine.prompt import PromptTemplate
+
+PACKAGES = ("torch", "transformers", "tokenizers", "safetensors")
+
+
+def publish(model: Any, tokenizer: Any, recipe: Recipe, work: Path, output: Path, temperature: float) -> Path:
+    """Write the artifact and return its folder. An older artifact there is replaced."""
+    unfinished = output.with_name(f".{output.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    model.to(torch.float16).save_pretrained(unfinished)
+    tokenizer.save_pretrained(unfinished)
+    shutil.copyfile(recipe.taxonomy, unfinished / "taxonomy.toml")
+    (unfinished / "prompt.toml").write_text(_prompt_toml(recipe.prompt), encoding="utf-8")
+    write_json(unfinished / "calibration.json", {"schema": SCHEMA, "temperature": {"fp32": temperature}})
+    write_json(unfinished / "manifest.json", manifest(recipe, work, unfinished))
+    shutil.rmtree(output, ignore_errors=True)
+    return unfinished.rename(output)
+
+
+def manifest(recipe: Recipe, work: Path, folder: Path) -> dict[str, Any]:
+    """How the artifact was made; no path of the machine that made it."""
+    made_of = recipe.model_dump(mode="json") | {"taxonomy": recipe.taxonomy.name}
+    return {
+        "schema": SCHEMA,
+        "name": recipe.name,
+        "revision": _digest(
+            *sorted(folder.glob("*.safetensors")), folder / "prompt.toml", folder / "taxonomy.toml"
+        )[:16],
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "recipe": made_of,
+        "data": {
+            split: {"rows": len(read_rows(work, split)), "sha256": _digest(work / f"{split}.jsonl")}
+            for split in SPLITS
+        },
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+    }
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _prompt_toml(template: PromptTemplate) -> str:
+    """TOML's basic strings and arrays are written as JSON writes them."""
+    return "".join(
+        f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in template.model_dump().items()
+    )
+
+
+def _digest(*paths: Path) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

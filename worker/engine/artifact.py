@@ -1,0 +1,118 @@
+"""The model folder: what it must hold, checked before a worker says that it is ready.
+
+config.json, *.safetensors, tokenizer files; taxonomy.toml (labels), prompt.toml (prompt),
+calibration.json (temperatures), manifest.json (how it was made; written last, so a folder without
+it is half written).
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.errors import ArtifactError
+from shared.taxonomy import Taxonomy, load_taxonomy
+from worker.engine.prompt import PromptTemplate, load_template
+
+SCHEMA = 1
+HOW_TO_GET_ONE = "set WIREDESK_MODEL to an artifact folder (see docs/pipeline.md)"
+
+
+class Calibration(BaseModel):
+    """calibration.json: the temperature of each data type; log P is divided by it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_: int = Field(SCHEMA, alias="schema")
+    temperature: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+
+    def for_type(self, quantization: str) -> float:
+        """The type's own temperature, else fp32's, else 1 (uncalibrated)."""
+        return self.temperature.get(quantization, self.temperature.get("fp32", 1.0))
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model folder that has been checked; weights are not loaded yet."""
+
+    folder: Path
+    name: str
+    revision: str
+    taxonomy: Taxonomy
+    template: PromptTemplate
+    calibration: Calibration
+
+
+def open_artifact(folder: Path) -> Artifact:
+    """Check the folder and read all but the weights.
+
+    Raises:
+        ArtifactError: says which file is missing or wrong, and what to do.
+    """
+    if not folder.is_dir():
+        raise ArtifactError(f"there is no model folder {folder}; {HOW_TO_GET_ONE}")
+    manifest = _manifest(folder)
+    _check_weights(folder)
+    return Artifact(
+        folder=folder,
+        name=manifest["name"],
+        revision=manifest["revision"],
+        taxonomy=load_taxonomy(folder / "taxonomy.toml"),
+        template=load_template(folder / "prompt.toml"),
+        calibration=_calibration(folder / "calibration.json"),
+    )
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise ArtifactError(
+            f"{path} is missing: the folder is half written, or is no artifact; {HOW_TO_GET_ONE}"
+        )
+    manifest = _read_json(path)
+    if manifest.get("schema") != SCHEMA:
+        raise ArtifactError(
+            f"{path}: schema {manifest.get('schema')!r} is unknown; this Wiredesk reads {SCHEMA}"
+        )
+    for field in ("name", "revision"):
+        if not isinstance(manifest.get(field), str):
+            raise ArtifactError(f"{path}: '{field}' is missing")
+    return manifest
+
+
+def _check_weights(folder: Path) -> None:
+    """All shards are there, as safetensors: pickles run code when they are loaded."""
+    if not (folder / "config.json").is_file():
+        raise ArtifactError(f"{folder / 'config.json'} is missing: it holds the shape of the model")
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        shards = sorted(set(_read_json(index).get("weight_map", {}).values()))
+    else:
+        shards = ["model.safetensors"]
+    missing = [shard for shard in shards if not (folder / shard).is_file()]
+    if not missing:
+        return
+    if any(folder.glob("*.bin")) or any(folder.glob("*.pt")):
+        raise ArtifactError(f"{folder} holds pickled weights; convert them to safetensors")
+    raise ArtifactError(f"{folder} lacks weights: {', '.join(missing)}")
+
+
+def _calibration(path: Path) -> Calibration:
+    if not path.is_file():
+        return Calibration(schema=SCHEMA)
+    try:
+        return Calibration.model_validate(_read_json(path))
+    except ValidationError as error:
+        raise ArtifactError(f"{path} is not a valid calibration: {error}") from None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{path} is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ArtifactError(f"{path} must hold a JSON object")
+    return value

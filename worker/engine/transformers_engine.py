@@ -1,0 +1,142 @@
+"""The real engine: an artifact in transformers, scoring labels by packed forwards."""
+
+import gc
+import logging
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from shared.errors import EngineFailure, ItemError
+from shared.settings import Settings
+from worker.engine.artifact import Artifact, open_artifact
+from worker.engine.labels import LabelSet, dictionary
+from worker.engine.model import load_model, load_tokenizer, memory_bytes, resolve
+from worker.engine.prefix import FrozenPrefix
+from worker.engine.prompt import Item, Prompt
+from worker.engine.protocol import Classification, Description
+from worker.engine.scoring import score_packed
+from worker.engine.self_check import check
+
+log = logging.getLogger(__name__)
+
+STEP_TOKENS = 8192  # of one packed forward: its mask grows with the square
+
+
+class TransformersEngine:
+    """Serves one artifact. Made by `load`, which checks and warms it up."""
+
+    def __init__(self, artifact: Artifact, model: Any, prompt: Prompt, quantization: str):
+        self._artifact = artifact
+        self._model = model
+        self._prompt = prompt
+        self._quantization = quantization
+        self._temperature = artifact.calibration.for_type(quantization)
+        self._labels = LabelSet(artifact.taxonomy, prompt)
+        self._prefix = FrozenPrefix(model, prompt.head)
+
+    @classmethod
+    def load(cls, config: Settings) -> "TransformersEngine":
+        """The artifact of WIREDESK_MODEL, checked (also against naive scoring) and warmed up.
+
+        Raises:
+            ArtifactError: it cannot be served; says which file and why.
+        """
+        torch.set_num_threads(config.torch_threads or max(1, (os.cpu_count() or 2) - 1))
+        artifact = open_artifact(Path(config.model))
+        quantization = resolve(config.quantization)
+        prompt = Prompt(artifact.template, load_tokenizer(artifact.folder), config.max_item_tokens)
+        engine = cls(artifact, load_model(artifact.folder, quantization), prompt, quantization)
+        difference = engine.check()
+        log.info("%s in %s: packed scores within %.1e of plain ones", artifact.name, quantization, difference)
+        return engine
+
+    def check(self) -> float:
+        """Packed against naive scores; also the warm-up. Raises ArtifactError when they differ."""
+        return check(self._model, self._prompt, self._labels, self._prefix)
+
+    def classify(self, texts: Sequence[str]) -> list[Classification | ItemError]:
+        """See Engine.classify: one packed forward, or several when the texts are very long."""
+        answers: dict[int, Classification | ItemError] = {}
+        items: dict[int, Item] = {}
+        for place, text in enumerate(texts):
+            try:
+                items[place] = self._prompt.item(text)
+            except ItemError as error:
+                answers[place] = error
+        for group in self._groups(items):
+            answers |= zip(group, self._score([items[place] for place in group]), strict=True)
+        return [answers[place] for place in range(len(texts))]
+
+    def describe(self) -> Description:
+        return Description(
+            name=self._artifact.name,
+            revision=self._artifact.revision,
+            labels=self._labels.names,
+            device=str(self._model.device),
+            quantization=self._quantization,
+            memory_bytes=memory_bytes(self._model),
+        )
+
+    def _groups(self, items: dict[int, Item]) -> list[list[int]]:
+        """Places of the items, in order, in groups that fit one step."""
+        groups: list[list[int]] = []
+        room = 0
+        for place, item in items.items():
+            cost = len(item.ids) + len(self._prompt.tail) + self._labels.trie.size
+            if not groups or cost > room:
+                groups.append([])
+                room = STEP_TOKENS
+            groups[-1].append(place)
+            room -= cost
+        return groups
+
+    def _score(self, items: Sequence[Item]) -> list[Classification | ItemError]:
+        prompts = [item.ids + self._prompt.tail for item in items]
+        scores = self._forward(prompts)
+        if scores is not None:
+            return self._read(items, scores)
+        # Out of memory. The exception is gone by now, and with it the tensors that it held.
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if len(items) == 1:
+            size = len(prompts[0]) + self._labels.trie.size
+            return [
+                EngineFailure(
+                    f"the text takes {size} tokens, for which the memory of the device is too small"
+                )
+            ]
+        half = len(items) // 2
+        return self._score(items[:half]) + self._score(items[half:])
+
+    def _forward(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor | None:
+        """Scores of every surface form [B, forms]; None when memory ran out."""
+        try:
+            return score_packed(self._model, prompts, self._labels.trie, self._prefix)
+        except torch.OutOfMemoryError:
+            log.warning("out of memory in a step of %d texts: halving it", len(prompts))
+            return None
+
+    def _read(self, items: Sequence[Item], scores: torch.Tensor) -> list[Classification | ItemError]:
+        probabilities, mass = self._labels.probabilities(scores, self._temperature)
+        rows = zip(items, probabilities, mass.tolist(), strict=True)
+        return [self._answer(item, row, on_labels) for item, row, on_labels in rows]
+
+    def _answer(self, item: Item, row: torch.Tensor, mass: float) -> Classification | ItemError:
+        if not (math.isfinite(mass) and bool(torch.isfinite(row).all())):
+            return EngineFailure("the model's scores for this text are not numbers")
+        best = int(row.argmax())
+        label = self._labels.names[best]
+        return Classification(
+            label=label,
+            probabilities=dictionary(self._labels.names, row),
+            label_mass=round(min(mass, 1.0), 6),
+            truncated=item.truncated,
+            answer=self._prompt.answer(label),
+            prompt_tokens=len(self._prompt.head) + len(item.ids) + len(self._prompt.tail),
+            completion_tokens=self._labels.tokens[best],
+        )

@@ -1,0 +1,82 @@
+"""The label trie: every label's tokens, shared prefixes once, as tensors for one packed forward.
+
+Node 0 is the root: the last token of the prompt, which is no input of the trie. The other nodes are
+inputs, in breadth-first order. A leaf (the last token of a sequence) is predicted, never fed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from shared.errors import ArtifactError
+
+
+@dataclass(frozen=True)
+class Trie:
+    """N input nodes, E edges, K sequences.
+
+    Attributes:
+        tokens: [N] token id of each input node.
+        depths: [N] distance from the root, from 1.
+        ancestors: [N, N] bool; row n is true at n and at every input node above it.
+        edge_nodes: [E] node (0 = root) whose output predicts the edge's token.
+        edge_tokens: [E] the token.
+        paths: [K, E] float; 1 where the edge belongs to the sequence, so log P = paths @ edge log P.
+    """
+
+    tokens: torch.Tensor
+    depths: torch.Tensor
+    ancestors: torch.Tensor
+    edge_nodes: torch.Tensor
+    edge_tokens: torch.Tensor
+    paths: torch.Tensor
+
+    @property
+    def size(self) -> int:
+        return len(self.tokens)
+
+    def to(self, device: torch.device | str) -> "Trie":
+        return Trie(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+
+
+def build_trie(sequences: Sequence[Sequence[int]]) -> Trie:
+    """The trie of token sequences, none of which may begin another or occur twice.
+
+    Raises:
+        ArtifactError: they are empty, repeated, or not prefix-free.
+    """
+    known = {tuple(sequence) for sequence in sequences}
+    if len(known) != len(sequences) or not all(known):
+        raise ArtifactError("two labels have the same tokens, or a label has none")
+    prefixes = {sequence[:length] for sequence in known for length in range(1, len(sequence))}
+    if prefixes & known:
+        raise ArtifactError("a label's tokens begin another label's; each must end with the end of turn")
+    nodes = sorted(prefixes, key=lambda prefix: (len(prefix), prefix))
+    place = {(): 0} | {prefix: number for number, prefix in enumerate(nodes, start=1)}
+    edges = {
+        (place[sequence[:length]], sequence[length]): None
+        for sequence in map(tuple, sequences)
+        for length in range(len(sequence))
+    }
+    number = {edge: index for index, edge in enumerate(edges)}
+    paths = torch.zeros(len(sequences), len(edges))
+    for row, sequence in enumerate(map(tuple, sequences)):
+        for length in range(len(sequence)):
+            paths[row, number[place[sequence[:length]], sequence[length]]] = 1
+    return Trie(
+        tokens=torch.tensor([prefix[-1] for prefix in nodes], dtype=torch.long),
+        depths=torch.tensor([len(prefix) for prefix in nodes], dtype=torch.long),
+        ancestors=_ancestors(nodes, place),
+        edge_nodes=torch.tensor([node for node, _ in edges], dtype=torch.long),
+        edge_tokens=torch.tensor([token for _, token in edges], dtype=torch.long),
+        paths=paths,
+    )
+
+
+def _ancestors(nodes: Sequence[tuple[int, ...]], place: dict[tuple[int, ...], int]) -> torch.Tensor:
+    above = torch.eye(len(nodes), dtype=torch.bool)
+    for row, prefix in enumerate(nodes):
+        for length in range(1, len(prefix)):
+            above[row, place[prefix[:length]] - 1] = True
+    return above
