@@ -33,6 +33,7 @@ def load_model(folder: Path, quantization: str) -> Any:
     Raises:
         ArtifactError: the folder's weights or configuration cannot be loaded.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     try:
@@ -44,7 +45,7 @@ def load_model(folder: Path, quantization: str) -> Any:
             local_files_only=True,
             **_precision(quantization),
         )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise ArtifactError(f"{folder} cannot be loaded as a causal language model: {error}") from error
     if model.config._attn_implementation != "sdpa":
         raise ArtifactError(f"{folder}: this model has no sdpa attention, which packed scoring needs")
