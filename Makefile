@@ -1,0 +1,36 @@
+# Wiredesk. `make run` and `make test` do their own set-up on a machine with Python >= 3.11 and make.
+PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done),python3)
+BIN := .venv/bin
+export PYTHONDONTWRITEBYTECODE := 1
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: run test lint bench clean help environment environment-dev
+
+run: environment  ## start redis, api, worker and flower; print the first label
+	@$(BIN)/python -m deploy.up
+
+test: lint  ## lint, types, layers and the whole test suite
+	@$(BIN)/python -m pytest
+
+lint: environment-dev
+	@$(BIN)/ruff check --no-cache .
+	@$(BIN)/ruff format --no-cache --check .
+	@$(BIN)/mypy --cache-dir=/dev/null
+	@$(BIN)/lint-imports --no-cache
+
+bench: environment-dev  ## engine and service benchmarks, each with a table and a JSON line
+	@$(BIN)/python -m bench.engine
+	@$(BIN)/python -m bench.service
+
+environment:
+	@$(PYTHON) deploy/bootstrap.py
+
+environment-dev: environment
+	@$(PYTHON) deploy/bootstrap.py --dev
+
+clean:  ## remove the environment and everything that runs have written
+	rm -rf .venv data runs
+
+help:
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## */\t/'

@@ -1,0 +1,104 @@
+"""Makes .venv and installs what is needed into it. Runs on the system's Python, standard library only.
+
+python3 deploy/bootstrap.py [--dev]     (make does this; a second run with nothing new is instant)
+"""
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+TORCH = "2.13.0"
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+OLDEST = (3, 11)
+
+
+def main(arguments):
+    if sys.version_info < OLDEST:
+        fail(
+            f"Python 3.11 or newer is needed, this is {platform.python_version()}; "
+            "set PYTHON=/path/to/python3.11"
+        )
+    files = ["requirements.txt", "requirements-dev.txt"] if "--dev" in arguments else ["requirements.txt"]
+    stamp = VENV / (".installed-dev" if "--dev" in arguments else ".installed")
+    wanted = fingerprint(["requirements-api.txt", "constraints.txt", "deploy/bootstrap.py", *files])
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    make_environment()
+    install_torch()
+    say(f"installing {' and '.join(files)}")
+    pip("-c", "constraints.txt", *[part for name in files for part in ("-r", name)])
+    stamp.write_text(wanted)
+
+
+def fingerprint(names):
+    """Changes with any of the files and with the Python that runs this."""
+    digest = hashlib.sha256(sys.version.encode())
+    for name in names:
+        digest.update((ROOT / name).read_bytes())
+    return digest.hexdigest()
+
+
+def make_environment():
+    if (VENV / "bin" / "pip").exists():
+        return
+    say("making .venv")
+    made = subprocess.run(
+        [sys.executable, "-m", "venv", str(VENV)], capture_output=True, text=True, check=False
+    )
+    if made.returncode:
+        fail(
+            "Python's venv module does not work here; install it and run this again "
+            "(Debian and Ubuntu: apt install python3-venv)"
+        )
+
+
+def install_torch():
+    """The CPU build unless there is an NVIDIA GPU: PyPI's Linux build brings 2.7 GB of CUDA."""
+    say("installing PyTorch (the first time takes a few minutes)")
+    first, second = torch_sources(has_nvidia_gpu(), sys.platform, platform.machine())
+    if pip(*first, quiet=second is not None, required=second is None) != 0:
+        pip(*second)
+
+
+def torch_sources(nvidia, system, machine):
+    """pip arguments to try first, and those to try if that fails (None: nothing else).
+
+    A `+cpu` wheel that pip already finds (a local folder, a company's index) comes before PyTorch's index.
+    """
+    if nvidia or system != "linux" or machine != "x86_64":
+        return ["torch==" + TORCH], None
+    build = f"torch=={TORCH}+cpu"
+    return [build], [build, "--extra-index-url", CPU_INDEX]
+
+
+def has_nvidia_gpu():
+    return Path("/proc/driver/nvidia/version").exists() or Path("/dev/nvidia0").exists()
+
+
+def pip(*arguments, quiet=False, required=True):
+    command = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-input"]
+    environment = dict(os.environ, PIP_DISABLE_PIP_VERSION_CHECK="1")
+    output = subprocess.DEVNULL if quiet else None
+    code = subprocess.run(
+        command + list(arguments), cwd=str(ROOT), env=environment, stderr=output, check=False
+    ).returncode
+    if code and required:
+        fail(f"pip could not install {' '.join(arguments)} (its message is above)")
+    return code
+
+
+def say(line):
+    print("wiredesk: " + line, flush=True)
+
+
+def fail(line):
+    sys.exit("wiredesk: " + line)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
