@@ -48,7 +48,7 @@ def _not_json(constant: str) -> NoReturn:
 
 
 def _explain(error: ValidationError) -> ApiError:
-    problem = max(error.errors(include_url=False, include_input=False), key=lambda p: _depth(p["loc"]))
+    problem = max(error.errors(include_url=False, include_input=False), key=_tellingness)
     param = _param(problem["loc"])
     if problem["type"] == "missing":
         return ApiError(400, "missing_field", f"'{param}' is missing; it is required.", param)
@@ -66,8 +66,9 @@ def _reason(problem: Mapping[str, Any]) -> str:
     return problem["msg"][0].lower() + problem["msg"][1:]
 
 
-def _depth(location: tuple[int | str, ...]) -> int:
-    return len(location)
+def _tellingness(problem: Mapping[str, Any]) -> tuple[int, bool]:
+    """Of the problems of a union's members, the deepest; then the one whose type fits at least."""
+    return len(problem["loc"]), not problem["type"].endswith("_type")
 
 
 def _param(location: tuple[int | str, ...]) -> str:

@@ -46,7 +46,7 @@ def create_job() -> Response:
         created_at=desk.now(),
     )
     headers = {"Location": f"/v1/jobs/{admitted.job_id}"}
-    return json_response(status.model_dump(exclude_none=True), 202, headers)
+    return json_response(_without_empty(status), 202, headers)
 
 
 @routes.get("/v1/jobs/<job_id>")
@@ -57,7 +57,7 @@ def get_job(job_id: str) -> Response:
         message = "There is no such job: the id is unknown, or its result has expired."
         raise ApiError(404, "job_not_found", message, "id")
     position = desk.jobs.position(job_id) if job.state == "queued" else None
-    return json_response(job_status(job, position).model_dump(exclude_none=True))
+    return json_response(_without_empty(job_status(job, position)))
 
 
 def _answer_now(endpoint: Endpoint, body: dict) -> Response:
@@ -106,6 +106,11 @@ def _check_texts(texts: tuple[str, ...], param: str, most: int) -> None:
         if len(text) > most:
             message = f"'{name}' has {len(text)} characters; at most {most} are taken."
             raise ApiError(413, "text_too_long", message, name)
+
+
+def _without_empty(status: JobStatus) -> dict:
+    """A job's own fields that do not apply yet are left out; its result is left as it is."""
+    return {name: value for name, value in status.model_dump().items() if value is not None}
 
 
 def _client(desk: Service) -> str:

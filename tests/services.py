@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2 as httpx
-from redis import Redis, RedisError
+from redis import RedisError
 
 from deploy.redis_server import command, find_server
 from shared.keys import Keys
@@ -19,6 +19,7 @@ from tests.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
 PREFIX = "test:"
+KEYS = Keys(PREFIX)
 
 
 def free_port() -> int:
@@ -111,13 +112,26 @@ class Worker(Process):
         self.name = str(settings.get("worker_name", "tester@here"))
         environment = settings_for(redis, **({"worker_name": self.name} | settings))
         self._redis = connect(redis.url, timeout=2)
-        super().__init__([sys.executable, "-m", module], folder / f"{self.name}.log", environment)
+        super().__init__(
+            [sys.executable, "-m", module], folder / f"{self.name}-{free_port()}.log", environment
+        )
 
     def wait_until_ready(self) -> "Worker":
         wait_until(lambda: self._leaves() or self.output.count(" ready.") >= self.starts, "worker is ready")
         return self
 
     starts = 1
+    _published: dict[str, str] | None = None
+
+    def republish(self) -> None:
+        """After Redis was emptied: what the worker would publish again with its next beat."""
+        if self._published is None:
+            names = [KEYS.alive(self.name), KEYS.worker(self.name)]
+            values = wait_until(lambda: (v := self._redis.mget(names)) and all(v) and v, "it is published")
+            self._published = dict(zip(names, values, strict=True))
+        self._redis.sadd(KEYS.workers, self.name)
+        for name, value in self._published.items():
+            self._redis.set(name, value, px=3000)
 
     def restart(self) -> None:
         self.starts += 1
@@ -162,10 +176,3 @@ def running(process: Process) -> Iterator[Process]:
     finally:
         if process.process.poll() is None:
             process.stop()
-
-
-def empty(redis: Redis) -> None:
-    redis.flushall()
-
-
-KEYS = Keys(PREFIX)

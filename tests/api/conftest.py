@@ -1,0 +1,43 @@
+"""The api in this process (Flask's test client) on a real Redis, and a real stand-in worker."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from flask.testing import FlaskClient
+from redis import Redis
+
+from api.app import create_app
+from shared.settings import Settings
+from tests.services import PREFIX, RedisServer, Worker, running
+from tests.waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def worker(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """A stand-in worker that lives for the module; it survives the emptying of Redis between tests."""
+    with running(Worker(redis_server, tmp_path_factory.mktemp("worker"))) as process:
+        yield process.wait_until_ready()
+
+
+@pytest.fixture
+def make_client(redis_server: RedisServer, redis: Redis) -> Callable[..., FlaskClient]:
+    """A client of an api with these settings; no rate limits unless the test sets them."""
+
+    def make(**settings: object) -> FlaskClient:
+        base = {"redis_url": redis_server.url, "key_prefix": PREFIX, "rate_per_minute": 0, "rate_per_hour": 0}
+        return create_app(Settings(**base | settings)).test_client()
+
+    return make
+
+
+@pytest.fixture
+def client(make_client: Callable[..., FlaskClient], worker: Worker) -> FlaskClient:
+    """A client of an api that has a ready worker."""
+    api = make_client()
+    worker.republish()
+    wait_until_ready(api)
+    return api
+
+
+def wait_until_ready(api: FlaskClient) -> None:
+    wait_until(lambda: api.get("/ready").status_code == 200, "the worker has published itself")
