@@ -13,8 +13,8 @@ from shared.keys import Keys
 from shared.redis_client import connect
 from shared.settings import Settings
 
-COMMAND_TIMEOUT = 0.4  # seconds; connecting and asking a frozen Redis must take less than one
-WAITERS = 4096
+COMMAND_TIMEOUT = 0.8  # seconds: with a frozen Redis a request must be refused within one
+CONNECTIONS = 4096  # one for each request under way; gunicorn bounds these
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Service:
     @classmethod
     def start(cls, config: Settings) -> "Service":
         keys = Keys(config.key_prefix)
-        commands = connect(config.broker_url, timeout=COMMAND_TIMEOUT)
-        waits = connect(config.broker_url, timeout=SLICE + COMMAND_TIMEOUT, connections=WAITERS)
+        commands = connect(config.broker_url, timeout=COMMAND_TIMEOUT, connections=CONNECTIONS)
+        waits = connect(config.broker_url, timeout=SLICE + COMMAND_TIMEOUT, connections=CONNECTIONS)
         return cls(
             config=config,
             keys=keys,

@@ -1,8 +1,8 @@
 """Where jobs become a batch: a Celery strategy for the solo pool.
 
 When a message arrives, peers that already wait are taken with it, up to the batch size. Each runs
-Celery's own tracer in a greenlet, which parks in the task's body (`Batch.join`) with its text in
-hand; the engine then runs once for all, and each greenlet is resumed with its own result. Events,
+Celery's own tracer in a greenlet, which parks in the task's body (`Batch.join`); the batch then runs
+once for all, and each greenlet is resumed with its own outcome. Events,
 acknowledgement and retries stay Celery's. A lone message waits for nobody; only right after a batch
 of more than one does the worker linger for a moment, because clients that have just been answered
 are about to ask again (without it, three closed-loop clients fall into batches of 1 + 2).

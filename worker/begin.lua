@@ -1,16 +1,24 @@
--- Take one text of a job in hand.
+-- Take the texts of one batch in hand. A text that has been tried before may have killed its worker:
+-- among others it is left as it is, so that the caller takes it alone, after them.
 --
--- KEYS 1 job:<id>  hash
--- ARGV 1 index of the text  2 node of the worker
--- -> {attempt, request} | false when the job has ended, is gone, or this text already has its result
+-- KEYS job:<id>  hash, one for each text
+-- ARGV 1 node of the worker  2.. index of each text in its job
+-- -> for each text {attempt, request}; {} when it must be taken alone; false when its job has ended
+--    or is gone, or the text already has its outcome
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local job, index = KEYS[1], ARGV[1]
-local state = redis.call('HGET', job, 'state')
-if state ~= 'queued' and state ~= 'running' then return false end
-if redis.call('HEXISTS', job, 'part:' .. index) == 1 then return false end
-local attempt = redis.call('HINCRBY', job, 'attempts:' .. index, 1)
-if attempt > tonumber(redis.call('HGET', job, 'attempts')) then redis.call('HSET', job, 'attempts', attempt) end
-redis.call('HSETNX', job, 'started', now)
-redis.call('HSET', job, 'state', 'running', 'owner', ARGV[2])
-return {attempt, redis.call('HGET', job, 'request')}
+
+local function begin(job, index)
+  local known = redis.call('HMGET', job, 'state', 'attempts', 'request', 'part:' .. index, 'attempts:' .. index)
+  local state, attempts, request, outcome, tried = unpack(known)
+  if (state ~= 'queued' and state ~= 'running') or outcome then return false end
+  if tried and #KEYS > 1 then return {} end
+  local attempt = redis.call('HINCRBY', job, 'attempts:' .. index, 1)
+  redis.call('HSETNX', job, 'started', now)
+  redis.call('HSET', job, 'state', 'running', 'owner', ARGV[1], 'attempts', math.max(attempt, attempts))
+  return {attempt, request}
+end
+
+local taken = {}
+for i, job in ipairs(KEYS) do taken[i] = begin(job, ARGV[i + 1]) end
+return taken

@@ -1,19 +1,18 @@
-"""The task: begin the text, wait for the batch's engine step, store the outcome."""
+"""From a batch of part ids to stored outcomes: begin, one engine step, finish."""
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from time import perf_counter
 
 from shared.errors import EngineFailure, ItemError
 from shared.job import PartResult
 from worker.engine.protocol import Classification, Engine
-from worker.jobs import Jobs, Step, Taken
+from worker.jobs import Jobs, Taken
 
 log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3  # measured: with 2, two innocent jobs of 11,000 were refused under faults
 
-Outcome = tuple[PartResult, Step]
+ErrorCode = str | None
 
 
 class Classifier:
@@ -24,31 +23,44 @@ class Classifier:
         self._jobs = jobs
         self._node = node
 
-    def handle(self, part: str, join: Callable[[Taken], Outcome]) -> None:
-        """The life of one text in the worker. `join` waits for the engine step of its batch.
+    def handle(self, part: str, join: Callable[[str], ErrorCode]) -> None:
+        """The task's body: `join` runs the text together with its batch.
 
         Raises:
             ItemError: the text failed and that is stored; Celery reports the failure too.
         """
-        taken = self._jobs.begin(part, self._node)
-        if taken is None:
-            return
-        if taken.attempt > MAX_ATTEMPTS:
-            outcome = _worker_lost(taken)
-        elif taken.attempt > 1:  # it may have killed a worker: run it where it can harm no neighbour
-            outcome = self.run([taken])[0]
-        else:
-            outcome = join(taken)
-        self._finish(taken, outcome)
+        if error := join(part):
+            raise ItemError(error)
 
-    def run(self, batch: Sequence[Taken]) -> list[Outcome]:
-        """One engine step for all; if the step itself fails, each text is tried alone."""
+    def run(self, parts: Sequence[str]) -> list[ErrorCode]:
+        """Everything that happens to a batch; for each text the code of its error, if it failed.
+
+        A text that has been tried before may have killed a worker: it runs where it can harm no other.
+        """
+        taken, tried_before = self._jobs.begin(parts, self._node)
+        errors = self._run_step(taken)
+        for part in tried_before:
+            alone, _ = self._jobs.begin([part], self._node)
+            errors |= self._run_step(alone)
+        return [errors.get(part) for part in parts]
+
+    def _run_step(self, step: Sequence[Taken]) -> dict[str, ErrorCode]:
+        if not step:
+            return {}
         began = perf_counter()
-        results = self._classify([taken.text for taken in batch])
-        step = Step(inference_ms=(perf_counter() - began) * 1000, texts=len(batch), first=False)
-        return [(result, replace(step, first=index == 0)) for index, result in enumerate(results)]
+        if step[0].attempt > MAX_ATTEMPTS:
+            results = [_worker_lost(taken) for taken in step]
+        else:
+            results = self._classify([taken.text for taken in step])
+        outcomes = list(zip(step, results, strict=True))
+        stored = self._jobs.finish(outcomes, inference_ms=(perf_counter() - began) * 1000)
+        for taken, kept in zip(step, stored, strict=True):
+            if not kept:
+                log.warning("outcome of %s dropped: it was given to another worker meanwhile", taken.part)
+        return {taken.part: result.error_code for taken, result in outcomes}
 
     def _classify(self, texts: list[str]) -> list[PartResult]:
+        """One engine step for all; if the step itself fails, each text is tried alone."""
         try:
             return [_as_result(answer) for answer in self._engine.classify(texts)]
         except Exception as error:  # noqa: BLE001 - whatever the model stack raises ends one job, not the worker
@@ -57,17 +69,10 @@ class Classifier:
                 return [_as_result(EngineFailure(f"the engine failed on this text ({type(error).__name__})"))]
             return [result for text in texts for result in self._classify([text])]
 
-    def _finish(self, taken: Taken, outcome: Outcome) -> None:
-        result, step = outcome
-        if not self._jobs.finish(taken, result, step):
-            log.warning("outcome of %s dropped: it was given to another worker meanwhile", taken.part)
-        if result.failed:
-            raise ItemError(result.error_code)
 
-
-def _worker_lost(taken: Taken) -> Outcome:
+def _worker_lost(taken: Taken) -> PartResult:
     message = f"the worker was lost {taken.attempt - 1} times while it ran this text"
-    return PartResult(error_code="worker_lost", error_message=message), Step(0.0, texts=1, first=True)
+    return PartResult(error_code="worker_lost", error_message=message)
 
 
 def _as_result(answer: Classification | ItemError) -> PartResult:

@@ -1,5 +1,6 @@
-"""The worker's three moves on a job record: begin a text, finish it, put orphans back."""
+"""The worker's three moves on job records: begin a batch, finish it, put orphans back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from redis import Redis
@@ -18,15 +19,6 @@ class Taken:
     text: str
 
 
-@dataclass(frozen=True)
-class Step:
-    """What one engine step cost. `first` marks one text of the batch, so that batches can be counted."""
-
-    inference_ms: float
-    texts: int
-    first: bool
-
-
 class Jobs:
     """Job records in Redis, as the worker changes them. Each method is one atomic script."""
 
@@ -38,35 +30,39 @@ class Jobs:
         self._finish = redis.register_script(read_script(__file__, "finish.lua"))
         self._requeue = redis.register_script(read_script(__file__, "requeue.lua"))
 
-    def begin(self, part: str, node: str) -> Taken | None:
-        """Take the text in hand; None when there is nothing left to do for it."""
-        job_id, index = split_part_id(part)
-        taken = self._begin(keys=[self._keys.job(job_id)], args=[index, node])
-        if not taken:
-            return None
-        attempt, request = taken
-        return Taken(part, attempt, Request.from_json(request).texts[index])
+    def begin(self, parts: Sequence[str], node: str) -> tuple[list[Taken], list[str]]:
+        """Take texts in hand; those for which nothing is left to do are in neither list.
 
-    def finish(self, taken: Taken, result: PartResult, step: Step) -> bool:
-        """Store the outcome; False when a later attempt owns the text or it has its outcome already."""
-        job_id, index = split_part_id(taken.part)
-        keys = self._keys
-        stored = self._finish(
-            keys=[keys.job(job_id), keys.open_jobs, keys.done(job_id), keys.stats, keys.recent],
-            args=[
-                taken.part,
-                index,
-                taken.attempt,
-                int(result.failed),
-                result.to_json(),
-                f"{step.inference_ms:.1f}",
-                step.texts,
-                int(step.first),
-                self._result_ttl,
-                RECENT,
-            ],
+        Returns:
+            The texts that run together, and the parts that must be begun alone, one after the other.
+        """
+        places = [split_part_id(part) for part in parts]
+        answers = self._begin(
+            keys=[self._keys.job(job_id) for job_id, _ in places],
+            args=[node, *(index for _, index in places)],
         )
-        return bool(stored)
+        found = list(zip(parts, places, answers, strict=True))
+        taken = [
+            Taken(part, answer[0], Request.from_json(answer[1]).texts[index])
+            for part, (_, index), answer in found
+            if answer
+        ]
+        return taken, [part for part, _, answer in found if answer == []]
+
+    def finish(self, outcomes: Sequence[tuple[Taken, PartResult]], inference_ms: float) -> list[bool]:
+        """Store what one engine step has made.
+
+        Returns:
+            For each, False when a later attempt owns the text or it has its outcome already.
+        """
+        keys = self._keys
+        names = [keys.open_jobs, keys.stats, keys.recent]
+        values: list[str | int] = [self._result_ttl, RECENT, len(outcomes), f"{inference_ms:.1f}"]
+        for taken, result in outcomes:
+            job_id, index = split_part_id(taken.part)
+            names += [keys.job(job_id), keys.done(job_id)]
+            values += [taken.part, index, taken.attempt, int(result.failed), result.to_json()]
+        return [bool(stored) for stored in self._finish(keys=names, args=values)]
 
     def requeue(self, orphans: set[str], live_nodes: set[str]) -> tuple[set[str], set[str]]:
         """Put orphans back; returns (put back, still in no list)."""

@@ -13,13 +13,22 @@ from shared.redis_client import connect
 from tests.queue.conftest import Desk
 from tests.services import RedisServer, Worker
 from tests.waiting import wait_until
-from worker.jobs import Jobs, Step
+from worker.jobs import Jobs, Taken
 from worker.presence import NodeNameTaken, Presence
 from worker.recovery import Recovery
 
 Start = Callable[..., Worker]
 Steps = Callable[[], list[int]]
-STEP = Step(inference_ms=1.0, texts=1, first=True)
+
+
+def begin(jobs: Jobs, part: str, node: str) -> Taken:
+    (taken,), _ = jobs.begin([part], node)
+    return taken
+
+
+def finish(jobs: Jobs, taken: Taken, label: str) -> bool:
+    (stored,) = jobs.finish([(taken, PartResult(label=label, probabilities={label: 1.0}))], inference_ms=1.0)
+    return stored
 
 
 @pytest.fixture
@@ -118,20 +127,26 @@ def test_orphans_return_to_the_head_of_the_queue_in_their_order(
 
 def test_a_stale_attempt_cannot_overwrite_the_result(desk: Desk, jobs: Jobs):
     part = f"{desk.submit('x')}.0"
-    stale, fresh = jobs.begin(part, "frozen@here"), jobs.begin(part, "successor@here")
+    stale, fresh = begin(jobs, part, "frozen@here"), begin(jobs, part, "successor@here")
     assert (stale.attempt, fresh.attempt) == (1, 2)
-    assert not jobs.finish(stale, PartResult(label="其他", probabilities={"其他": 1.0}), STEP)
-    assert jobs.finish(fresh, PartResult(label="股市", probabilities={"股市": 1.0}), STEP)
-    assert not jobs.finish(fresh, PartResult(label="债券", probabilities={"债券": 1.0}), STEP)
-    ended = desk.ended(part.removesuffix(".0"))
-    assert ended.results[0].label == "股市"
+    assert not finish(jobs, stale, "其他")
+    assert finish(jobs, fresh, "股市")
+    assert not finish(jobs, fresh, "债券")
+    assert desk.ended(part.removesuffix(".0")).results[0].label == "股市"
+
+
+def test_a_text_that_was_tried_before_is_begun_alone(desk: Desk, jobs: Jobs):
+    again, new = f"{desk.submit('x')}.0", f"{desk.submit('y')}.0"
+    begin(jobs, again, "dead@here")
+    taken, alone = jobs.begin([again, new], "n@here")
+    assert ([text.part for text in taken], alone) == ([new], [again])
+    assert begin(jobs, again, "n@here").attempt == 2
 
 
 def test_an_ended_job_is_not_begun_again(desk: Desk, jobs: Jobs):
     part = f"{desk.submit('x')}.0"
-    jobs.finish(jobs.begin(part, "n@here"), PartResult(error_code="engine_failure"), STEP)
-    assert jobs.begin(part, "n@here") is None
-    assert jobs.begin("job_unknown.0", "n@here") is None
+    finish(jobs, begin(jobs, part, "n@here"), "其他")
+    assert jobs.begin([part, "job_unknown.0"], "n@here") == ([], [])
 
 
 def test_a_second_worker_of_the_same_name_refuses_to_start(
