@@ -1,14 +1,12 @@
 """Packed scores equal naive ones, whatever the labels and texts."""
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.errors import ArtifactError
 from tests.engine.tiny import tiny_model
 from worker.engine.prefix import FrozenPrefix
-from worker.engine.scoring import score_naive, score_packed
+from worker.engine.scoring import PackedScorer, score_naive
 from worker.engine.trie import build_trie
 
 END = 2
@@ -21,10 +19,14 @@ label_sets = st.sets(label, min_size=2, max_size=8).map(
 prompt_sets = st.lists(st.lists(token, min_size=1, max_size=40), min_size=1, max_size=4)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+def scorer_of(head, sequences) -> PackedScorer:
+    return PackedScorer(MODEL, build_trie(sequences), FrozenPrefix(MODEL, head))
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(head=st.lists(token, max_size=12), prompts=prompt_sets, sequences=label_sets)
 def test_packed_scores_equal_naive_scores(head, prompts, sequences):
-    packed = score_packed(MODEL, prompts, build_trie(sequences), FrozenPrefix(MODEL, head))
+    packed = scorer_of(head, sequences).score(prompts)
     naive = score_naive(MODEL, head, prompts, sequences)
     assert packed.shape == (len(prompts), len(sequences))
     assert torch.allclose(packed, naive, atol=1e-4)
@@ -33,36 +35,32 @@ def test_packed_scores_equal_naive_scores(head, prompts, sequences):
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(sequences=label_sets)
 def test_label_probabilities_sum_to_at_most_one(sequences):
-    scores = score_packed(MODEL, [[7, 8, 9]], build_trie(sequences), FrozenPrefix(MODEL, [5, 6]))
+    scores = scorer_of([5, 6], sequences).score([[7, 8, 9]])
     assert float(scores.exp().sum()) <= 1 + 1e-5
 
 
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(prompts=prompt_sets)
+def test_neighbours_in_a_row_change_nothing(prompts):
+    scorer = scorer_of([5, 6, 7], [[9, END], [10, 11, END], [10, END]])
+    together = scorer.score(prompts)
+    alone = torch.cat([scorer.score([prompt]) for prompt in prompts])
+    assert torch.allclose(together, alone, atol=1e-4)
+
+
 def test_the_frozen_prefix_is_the_same_after_many_forwards():
-    prefix = FrozenPrefix(MODEL, [5, 6, 7])
-    before = [layer.keys.clone() for layer in prefix.cache.layers]
-    trie = build_trie([[9, END], [10, 11, END]])
-    first = score_packed(MODEL, [[20, 21]], trie, prefix)
-    score_packed(MODEL, [[30] * 9, [31]], trie, prefix)
-    assert torch.equal(score_packed(MODEL, [[20, 21]], trie, prefix), first)
-    assert all(torch.equal(layer.keys, old) for layer, old in zip(prefix.cache.layers, before, strict=True))
+    scorer = scorer_of([5, 6, 7], [[9, END], [10, 11, END]])
+    before = [layer.keys.clone() for layer in scorer.prefix.cache.layers]
+    first = scorer.score([[20, 21]])
+    scorer.score([[30] * 9, [31]])
+    assert torch.equal(scorer.score([[20, 21]]), first)
+    after = [layer.keys for layer in scorer.prefix.cache.layers]
+    assert all(torch.equal(now, old) for now, old in zip(after, before, strict=True))
 
 
 def test_a_thousand_labels_are_scored_exactly():
     sequences = [[5 + n % 10, 20 + n // 10 % 10, 40 + n // 100, END] for n in range(1000)]
-    packed = score_packed(MODEL, [[7, 8]], build_trie(sequences), FrozenPrefix(MODEL, []))
+    packed = scorer_of([], sequences).score([[7, 8]])
     some = [0, 17, 500, 999]
     naive = score_naive(MODEL, [], [[7, 8]], [sequences[n] for n in some])
     assert torch.allclose(packed[:, some], naive, atol=1e-4)
-
-
-@pytest.mark.parametrize("sequences", [[[5, END], [5, END]], [[5], [5, END]], [[5, END], []]])
-def test_repeated_nested_and_empty_sequences_are_refused(sequences):
-    with pytest.raises(ArtifactError, match="label"):
-        build_trie(sequences)
-
-
-def test_the_trie_shares_prefixes():
-    trie = build_trie([[5, 6, END], [5, 7, END], [5, END], [8, END]])
-    assert trie.size == 4  # 5, 8, 5-6, 5-7
-    assert sorted(trie.depths.tolist()) == [1, 1, 2, 2]
-    assert trie.paths.sum(1).tolist() == [3, 3, 2, 2]

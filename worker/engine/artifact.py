@@ -8,7 +8,7 @@ it is half written).
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,7 +25,7 @@ class Calibration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schema_: int = Field(SCHEMA, alias="schema")
+    schema_: Literal[1] = Field(1, alias="schema")
     temperature: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
 
     def for_type(self, quantization: str) -> float:
@@ -43,6 +43,7 @@ class Artifact:
     taxonomy: Taxonomy
     template: PromptTemplate
     calibration: Calibration
+    stored_type: str | None  # int8 or nf4 when the weights are quantised in the folder already
 
 
 def open_artifact(folder: Path) -> Artifact:
@@ -55,6 +56,7 @@ def open_artifact(folder: Path) -> Artifact:
         raise ArtifactError(f"there is no model folder {folder}; {HOW_TO_GET_ONE}")
     manifest = _manifest(folder)
     _check_weights(folder)
+    config = _read_json(folder / "config.json")
     return Artifact(
         folder=folder,
         name=manifest["name"],
@@ -62,6 +64,7 @@ def open_artifact(folder: Path) -> Artifact:
         taxonomy=load_taxonomy(folder / "taxonomy.toml"),
         template=load_template(folder / "prompt.toml"),
         calibration=_calibration(folder / "calibration.json"),
+        stored_type=_stored_type(folder, config),
     )
 
 
@@ -99,9 +102,21 @@ def _check_weights(folder: Path) -> None:
     raise ArtifactError(f"{folder} lacks weights: {', '.join(missing)}")
 
 
+def _stored_type(folder: Path, config: dict[str, Any]) -> str | None:
+    quantization = config.get("quantization_config")
+    if quantization is None:
+        return None
+    if quantization.get("load_in_8bit"):
+        return "int8"
+    if quantization.get("load_in_4bit"):
+        return "nf4"
+    method = quantization.get("quant_method")
+    raise ArtifactError(f"{folder}: weights quantised by {method!r} are not served, only int8 and nf4")
+
+
 def _calibration(path: Path) -> Calibration:
     if not path.is_file():
-        return Calibration(schema=SCHEMA)
+        return Calibration(schema=1)
     try:
         return Calibration.model_validate(_read_json(path))
     except ValidationError as error:

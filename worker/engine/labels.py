@@ -1,4 +1,4 @@
-"""A label set bound to a prompt: its trie, and how surface forms fold into labels."""
+"""A label set bound to a prompt: the trie of its surface forms, and how forms fold into labels."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ class LabelSet:
 
     Attributes:
         names: label names in the taxonomy's language.
-        sequences: token ids of every surface form, with the end of turn.
+        trie: of every surface form's tokens, with the end of turn.
         tokens: [labels] tokens of each label's own name.
     """
 
@@ -25,8 +25,7 @@ class LabelSet:
             for place, (name, label) in enumerate(zip(self.names, taxonomy.labels, strict=True))
             for form in (name, *label.aliases)
         ]
-        self.sequences = [prompt.label_sequence(form) for _, form in forms]
-        self.trie = build_trie(self.sequences)
+        self.trie = build_trie([prompt.label_sequence(form) for _, form in forms])
         self._owner = torch.tensor([place for place, _ in forms])
         self.tokens = [len(prompt.label_sequence(name)) for name in self.names]
 

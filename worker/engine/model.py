@@ -6,49 +6,57 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from shared.errors import ArtifactError
-
-log = logging.getLogger(__name__)
+from worker.engine.artifact import Artifact
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tokenizer threads fight the model for cores
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it advises GPU users of CPU machines
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError)
 
 
-def device() -> str:
-    return "cuda:0" if torch.cuda.is_available() else "cpu"
+def resolve(quantization: str, stored_type: str | None = None) -> str:
+    """The data type that `auto` means: int8 on a GPU; on a CPU fp32, the fastest faithful one (docs/log.md).
 
-
-def resolve(quantization: str) -> str:
-    """`auto` is int8 on a GPU; on a CPU fp32, the fastest type that is faithful (bench/engine.py)."""
+    Raises:
+        ArtifactError: the weights are stored in another type than the one asked for.
+    """
+    if stored_type and quantization not in ("auto", stored_type):
+        raise ArtifactError(
+            f"the weights are stored as {stored_type} and cannot be served as {quantization}; "
+            f"set WIREDESK_QUANTIZATION to auto or {stored_type}"
+        )
     if quantization != "auto":
         return quantization
-    return "int8" if torch.cuda.is_available() else "fp32"
+    return stored_type or ("int8" if torch.cuda.is_available() else "fp32")
 
 
-def load_model(folder: Path, quantization: str) -> Any:
+def load_model(artifact: Artifact, quantization: str) -> Any:
     """The causal language model, in evaluation mode, whole on one device.
 
     Raises:
-        ArtifactError: the folder's weights or configuration cannot be loaded.
+        ArtifactError: the folder's weights or configuration cannot be served.
     """
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
-
+    folder = artifact.folder
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model, report = AutoModelForCausalLM.from_pretrained(
             folder,
             attn_implementation="sdpa",
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
-            **_precision(quantization),
+            output_loading_info=True,
+            **_precision(quantization, artifact.stored_type is not None),
         )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+    except UNREADABLE as error:
         raise ArtifactError(f"{folder} cannot be loaded as a causal language model: {error}") from error
-    if model.config._attn_implementation != "sdpa":
-        raise ArtifactError(f"{folder}: this model has no sdpa attention, which packed scoring needs")
+    if report["missing_keys"]:  # transformers would serve random numbers in their place
+        raise ArtifactError(f"{folder}: the weights lack {', '.join(sorted(report['missing_keys'])[:3])}")
+    _check_attention(folder, model.config)
     return model.eval()
 
 
@@ -58,39 +66,41 @@ def load_tokenizer(folder: Path) -> Any:
     Raises:
         ArtifactError: it is missing, cannot be read, or has no chat template.
     """
-    from transformers import AutoTokenizer
-
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except UNREADABLE as error:
         raise ArtifactError(f"{folder}: the tokenizer cannot be loaded: {error}") from error
     if not tokenizer.chat_template:
         raise ArtifactError(f"{folder}: the tokenizer has no chat template, so no prompt can be built")
     return tokenizer
 
 
-def memory_bytes(model: Any) -> int:
-    """What the model takes on its device, in bytes."""
-    if model.device.type == "cuda":
-        return int(torch.cuda.memory_allocated(model.device))
-    return int(model.get_memory_footprint())
+def _check_attention(folder: Path, config: Any) -> None:
+    """Packing needs an attention that reads a boolean mask over the whole row."""
+    if config._attn_implementation != "sdpa":
+        raise ArtifactError(f"{folder}: this model has no sdpa attention, which packed scoring needs")
+    others = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
+    if others:
+        raise ArtifactError(f"{folder}: layers with {', '.join(sorted(others))} cannot be scored packed")
 
 
-def _precision(quantization: str) -> dict[str, Any]:
-    placed = {"device_map": {"": 0}} if torch.cuda.is_available() else {}
+def _precision(quantization: str, stored: bool) -> dict[str, Any]:
+    gpu = torch.cuda.is_available()
+    placed = {"device_map": {"": 0}} if gpu else {}  # "auto" would spill weights to the CPU
     if quantization in DTYPES:
         return {"dtype": DTYPES[quantization], **placed}
-    from transformers import BitsAndBytesConfig
+    compute = torch.float16 if gpu else torch.float32
+    if stored:
+        return {"dtype": compute, **placed}
+    return {"quantization_config": _bits_and_bytes(quantization, compute), "dtype": compute, **placed}
 
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+def _bits_and_bytes(quantization: str, compute: torch.dtype) -> BitsAndBytesConfig:
     if quantization == "int8":
-        config = BitsAndBytesConfig(load_in_8bit=True)
-    else:
-        config = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.bfloat16 if torch.cuda.is_available() else torch.float32,
-        )
-    compute = torch.float16 if torch.cuda.is_available() else torch.float32
-    return {"quantization_config": config, "dtype": compute, **placed}
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute,
+    )

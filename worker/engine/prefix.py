@@ -24,18 +24,20 @@ class FrozenPrefix:
     """The KV cache of `ids`, reusable in any number of forwards.
 
     Attributes:
-        length: tokens of the prefix.
+        ids: its tokens.
+        length: how many they are.
         cache: pass as past_key_values together with use_cache=True; None for an empty prefix.
     """
 
     @torch.inference_mode()
     def __init__(self, model: Any, ids: Sequence[int]):
-        self.length = len(ids)
+        self.ids = list(ids)
+        self.length = len(self.ids)
         self.cache = _freeze(model, ids) if ids else None
 
 
 def _freeze(model: Any, ids: Sequence[int]) -> DynamicCache:
-    computed = model.model(
+    computed = model.base_model(
         input_ids=torch.tensor([list(ids)], device=model.device), use_cache=True
     ).past_key_values
     frozen = DynamicCache(config=model.config)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from shared.errors import ItemError
 from shared.taxonomy import load_taxonomy
 from worker.engine.protocol import Classification, Description
 
@@ -22,7 +23,7 @@ class StandIn:
         self._seconds = seconds
         self._labels = load_taxonomy(TAXONOMY).names
 
-    def classify(self, texts: Sequence[str]) -> list[Classification]:
+    def classify(self, texts: Sequence[str]) -> list[Classification | ItemError]:
         if self._seconds:
             time.sleep(self._seconds)
         return [self._answer(text) for text in texts]

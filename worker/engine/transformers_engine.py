@@ -1,6 +1,5 @@
 """The real engine: an artifact in transformers, scoring labels by packed forwards."""
 
-import gc
 import logging
 import math
 import os
@@ -10,33 +9,41 @@ from typing import Any
 
 import torch
 
-from shared.errors import EngineFailure, ItemError
+from shared.errors import ArtifactError, EngineFailure, ItemError
 from shared.settings import Settings
 from worker.engine.artifact import Artifact, open_artifact
 from worker.engine.labels import LabelSet, dictionary
-from worker.engine.model import load_model, load_tokenizer, memory_bytes, resolve
+from worker.engine.memory import memory_bytes, ran_out, release
+from worker.engine.model import load_model, load_tokenizer, resolve
 from worker.engine.prefix import FrozenPrefix
 from worker.engine.prompt import Item, Prompt
 from worker.engine.protocol import Classification, Description
-from worker.engine.scoring import score_packed
+from worker.engine.scoring import PackedScorer
 from worker.engine.self_check import check
 
 log = logging.getLogger(__name__)
 
 STEP_TOKENS = 8192  # of one packed forward: its mask grows with the square
 
+Answer = Classification | ItemError
+
 
 class TransformersEngine:
-    """Serves one artifact. Made by `load`, which checks and warms it up."""
+    """Serves one artifact. `load` makes one that is checked and warm."""
 
     def __init__(self, artifact: Artifact, model: Any, prompt: Prompt, quantization: str):
+        """
+        Raises:
+            ArtifactError: prompt, labels and model do not fit each other.
+        """
         self._artifact = artifact
         self._model = model
         self._prompt = prompt
         self._quantization = quantization
         self._temperature = artifact.calibration.for_type(quantization)
         self._labels = LabelSet(artifact.taxonomy, prompt)
-        self._prefix = FrozenPrefix(model, prompt.head)
+        _check_fit(model.config, prompt, self._labels)
+        self.scorer = PackedScorer(model, self._labels.trie, FrozenPrefix(model, prompt.head))
 
     @classmethod
     def load(cls, config: Settings) -> "TransformersEngine":
@@ -47,20 +54,20 @@ class TransformersEngine:
         """
         torch.set_num_threads(config.torch_threads or max(1, (os.cpu_count() or 2) - 1))
         artifact = open_artifact(Path(config.model))
-        quantization = resolve(config.quantization)
+        quantization = resolve(config.quantization, artifact.stored_type)
         prompt = Prompt(artifact.template, load_tokenizer(artifact.folder), config.max_item_tokens)
-        engine = cls(artifact, load_model(artifact.folder, quantization), prompt, quantization)
+        engine = cls(artifact, load_model(artifact, quantization), prompt, quantization)
         difference = engine.check()
         log.info("%s in %s: packed scores within %.1e of plain ones", artifact.name, quantization, difference)
         return engine
 
     def check(self) -> float:
         """Packed against naive scores; also the warm-up. Raises ArtifactError when they differ."""
-        return check(self._model, self._prompt, self._labels, self._prefix)
+        return check(self.scorer, self._prompt)
 
-    def classify(self, texts: Sequence[str]) -> list[Classification | ItemError]:
+    def classify(self, texts: Sequence[str]) -> list[Answer]:
         """See Engine.classify: one packed forward, or several when the texts are very long."""
-        answers: dict[int, Classification | ItemError] = {}
+        answers: dict[int, Answer] = {}
         items: dict[int, Item] = {}
         for place, text in enumerate(texts):
             try:
@@ -86,7 +93,7 @@ class TransformersEngine:
         groups: list[list[int]] = []
         room = 0
         for place, item in items.items():
-            cost = len(item.ids) + len(self._prompt.tail) + self._labels.trie.size
+            cost = self.scorer.cost(self._prompt_of(item))
             if not groups or cost > room:
                 groups.append([])
                 room = STEP_TOKENS
@@ -94,17 +101,29 @@ class TransformersEngine:
             room -= cost
         return groups
 
-    def _score(self, items: Sequence[Item]) -> list[Classification | ItemError]:
-        prompts = [item.ids + self._prompt.tail for item in items]
-        scores = self._forward(prompts)
-        if scores is not None:
-            return self._read(items, scores)
-        # Out of memory. The exception is gone by now, and with it the tensors that it held.
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+    def _score(self, items: Sequence[Item]) -> list[Answer]:
+        scores = self._forward(items)
+        if scores is None:
+            release()  # here, and not in the except block, whose exception holds the tensors
+            return self._halve(items)
+        if len(items) > 1 and not bool(torch.isfinite(scores).all()):
+            # One text's NaN spreads over the row, since 0 x NaN is NaN: find out whose it is.
+            return [self._score([item])[0] for item in items]
+        return self._read(items, scores)
+
+    def _forward(self, items: Sequence[Item]) -> torch.Tensor | None:
+        """Scores of every surface form [B, forms]; None when memory ran out."""
+        try:
+            return self.scorer.score([self._prompt_of(item) for item in items])
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out(error):
+                raise
+            log.warning("out of memory in a step of %d texts", len(items))
+            return None
+
+    def _halve(self, items: Sequence[Item]) -> list[Answer]:
         if len(items) == 1:
-            size = len(prompts[0]) + self._labels.trie.size
+            size = self.scorer.cost(self._prompt_of(items[0]))
             return [
                 EngineFailure(
                     f"the text takes {size} tokens, for which the memory of the device is too small"
@@ -113,20 +132,15 @@ class TransformersEngine:
         half = len(items) // 2
         return self._score(items[:half]) + self._score(items[half:])
 
-    def _forward(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor | None:
-        """Scores of every surface form [B, forms]; None when memory ran out."""
-        try:
-            return score_packed(self._model, prompts, self._labels.trie, self._prefix)
-        except torch.OutOfMemoryError:
-            log.warning("out of memory in a step of %d texts: halving it", len(prompts))
-            return None
+    def _prompt_of(self, item: Item) -> list[int]:
+        return item.ids + self._prompt.tail
 
-    def _read(self, items: Sequence[Item], scores: torch.Tensor) -> list[Classification | ItemError]:
+    def _read(self, items: Sequence[Item], scores: torch.Tensor) -> list[Answer]:
         probabilities, mass = self._labels.probabilities(scores, self._temperature)
         rows = zip(items, probabilities, mass.tolist(), strict=True)
         return [self._answer(item, row, on_labels) for item, row, on_labels in rows]
 
-    def _answer(self, item: Item, row: torch.Tensor, mass: float) -> Classification | ItemError:
+    def _answer(self, item: Item, row: torch.Tensor, mass: float) -> Answer:
         if not (math.isfinite(mass) and bool(torch.isfinite(row).all())):
             return EngineFailure("the model's scores for this text are not numbers")
         best = int(row.argmax())
@@ -139,4 +153,19 @@ class TransformersEngine:
             answer=self._prompt.answer(label),
             prompt_tokens=len(self._prompt.head) + len(item.ids) + len(self._prompt.tail),
             completion_tokens=self._labels.tokens[best],
+        )
+
+
+def _check_fit(config: Any, prompt: Prompt, labels: LabelSet) -> None:
+    if len(prompt.tokenizer) > config.vocab_size:
+        raise ArtifactError(
+            f"the tokenizer knows {len(prompt.tokenizer)} tokens but the model {config.vocab_size}: "
+            "they do not belong together"
+        )
+    longest = max(map(len, labels.trie.sequences))
+    room = config.max_position_embeddings - len(prompt.head) - len(prompt.tail) - longest
+    if prompt.item_tokens > room:
+        raise ArtifactError(
+            f"an item of {prompt.item_tokens} tokens with its prompt is longer than the model's context; "
+            f"set WIREDESK_MAX_ITEM_TOKENS to {max(room, 0)} or less"
         )

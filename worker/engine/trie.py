@@ -17,14 +17,16 @@ class Trie:
     """N input nodes, E edges, K sequences.
 
     Attributes:
+        sequences: the K token sequences that it was built from.
         tokens: [N] token id of each input node.
         depths: [N] distance from the root, from 1.
         ancestors: [N, N] bool; row n is true at n and at every input node above it.
-        edge_nodes: [E] node (0 = root) whose output predicts the edge's token.
+        edge_nodes: [E] node (0 = root) whose output predicts the edge's token; ascending.
         edge_tokens: [E] the token.
         paths: [K, E] float; 1 where the edge belongs to the sequence, so log P = paths @ edge log P.
     """
 
+    sequences: list[list[int]]
     tokens: torch.Tensor
     depths: torch.Tensor
     ancestors: torch.Tensor
@@ -35,9 +37,6 @@ class Trie:
     @property
     def size(self) -> int:
         return len(self.tokens)
-
-    def to(self, device: torch.device | str) -> "Trie":
-        return Trie(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
 
 
 def build_trie(sequences: Sequence[Sequence[int]]) -> Trie:
@@ -54,17 +53,14 @@ def build_trie(sequences: Sequence[Sequence[int]]) -> Trie:
         raise ArtifactError("a label's tokens begin another label's; each must end with the end of turn")
     nodes = sorted(prefixes, key=lambda prefix: (len(prefix), prefix))
     place = {(): 0} | {prefix: number for number, prefix in enumerate(nodes, start=1)}
-    edges = {
-        (place[sequence[:length]], sequence[length]): None
-        for sequence in map(tuple, sequences)
-        for length in range(len(sequence))
-    }
+    walks = [_walk(tuple(sequence), place) for sequence in sequences]
+    edges = sorted({edge for walk in walks for edge in walk})
     number = {edge: index for index, edge in enumerate(edges)}
-    paths = torch.zeros(len(sequences), len(edges))
-    for row, sequence in enumerate(map(tuple, sequences)):
-        for length in range(len(sequence)):
-            paths[row, number[place[sequence[:length]], sequence[length]]] = 1
+    paths = torch.zeros(len(walks), len(edges))
+    for row, walk in enumerate(walks):
+        paths[row, [number[edge] for edge in walk]] = 1
     return Trie(
+        sequences=[list(sequence) for sequence in sequences],
         tokens=torch.tensor([prefix[-1] for prefix in nodes], dtype=torch.long),
         depths=torch.tensor([len(prefix) for prefix in nodes], dtype=torch.long),
         ancestors=_ancestors(nodes, place),
@@ -72,6 +68,11 @@ def build_trie(sequences: Sequence[Sequence[int]]) -> Trie:
         edge_tokens=torch.tensor([token for _, token in edges], dtype=torch.long),
         paths=paths,
     )
+
+
+def _walk(sequence: tuple[int, ...], place: dict[tuple[int, ...], int]) -> list[tuple[int, int]]:
+    """The edges (node, token) from the root to the leaf."""
+    return [(place[sequence[:length]], token) for length, token in enumerate(sequence)]
 
 
 def _ancestors(nodes: Sequence[tuple[int, ...]], place: dict[tuple[int, ...], int]) -> torch.Tensor:
