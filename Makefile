@@ -13,7 +13,7 @@ run: environment  ## start redis, api, worker and flower; print the first label
 test: lint  ## lint, types, layers and the whole test suite
 	@$(BIN)/python -m pytest
 
-lint: environment-dev
+lint: environment-dev  ## ruff, mypy and the import layers
 	@$(BIN)/ruff check --no-cache .
 	@$(BIN)/ruff format --no-cache --check .
 	@$(BIN)/mypy --cache-dir=/dev/null
@@ -29,8 +29,8 @@ environment:
 environment-dev: environment
 	@$(PYTHON) deploy/bootstrap.py --dev
 
-clean:  ## remove the environment and everything that runs have written
-	rm -rf .venv data runs
+clean:  ## remove the environment and caches; data/ and runs/ stay
+	rm -rf .venv .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-help:
+help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## */\t/'

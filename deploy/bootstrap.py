@@ -36,25 +36,29 @@ def main(arguments):
 
 
 def fingerprint(names):
-    """Changes with any of the files and with the Python that runs this."""
-    digest = hashlib.sha256(sys.version.encode())
+    """Changes with any of the files, with the Python that runs this, and with a new GPU."""
+    digest = hashlib.sha256(f"{sys.version} {has_nvidia_gpu()}".encode())
     for name in names:
         digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()
 
 
 def make_environment():
-    if (VENV / "bin" / "pip").exists():
+    if succeeds(str(VENV / "bin" / "python"), "-m", "pip", "--version"):
         return
     say("making .venv")
-    made = subprocess.run(
-        [sys.executable, "-m", "venv", str(VENV)], capture_output=True, text=True, check=False
-    )
-    if made.returncode:
+    if not succeeds(sys.executable, "-m", "venv", "--clear", str(VENV)):
         fail(
             "Python's venv module does not work here; install it and run this again "
             "(Debian and Ubuntu: apt install python3-venv)"
         )
+
+
+def succeeds(*command):
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
 
 
 def install_torch():

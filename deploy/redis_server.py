@@ -4,6 +4,7 @@ Ours listens on a Unix socket that only this user can open: nothing else on the 
 network reaches it.
 """
 
+import fcntl
 import hashlib
 import importlib.util
 import os
@@ -77,9 +78,25 @@ def main() -> None:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         server = find_server()
         arguments = command(server, data, socket_path(data))
+        own(data)
     except (NoRedisServer, SettingsError) as error:
         sys.exit(f"redis: {error}")
     os.execv(server, arguments)
+
+
+def own(data: Path) -> None:
+    """Take the folder for as long as the server that replaces this process lives.
+
+    Two servers that write one append-only file destroy it. After a kill -9 the predecessor may still
+    be busy for a moment, so this waits.
+    """
+    lock = os.open(data / "redis.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    os.set_inheritable(lock, True)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"redis: waiting for the server that works in {data} to end", flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def _bundled_server() -> Path | None:

@@ -14,7 +14,7 @@ RESTARTS = 1_000_000  # keep trying: whatever is missing may come back
 
 PROGRAM = """
 [program:{name}]
-command={command}
+command={python} -m deploy.tied {command}
 directory={root}
 priority={priority}
 autorestart=true
@@ -62,6 +62,7 @@ def configuration(config: Settings, root: Path, own_redis: bool) -> str:
     programs = [
         PROGRAM.format(
             name=name,
+            python=_quoted(sys.executable),
             command=_quoted(command),
             root=_quoted(root),
             priority=100 + place,
