@@ -60,9 +60,9 @@ def tiny_model(seed: int = 0, **config: Any) -> Any:
     return Qwen3ForCausalLM(Qwen3Config(**(shape | config))).eval()
 
 
-def write_tiny_artifact(folder: Path) -> Path:
-    """A whole artifact with random weights."""
-    tiny_model().save_pretrained(folder)
+def write_tiny_artifact(folder: Path, **config: Any) -> Path:
+    """A whole artifact with random weights; `config` changes the shape of the model."""
+    tiny_model(**config).save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
     (folder / "taxonomy.toml").write_text(TAXONOMY, encoding="utf-8")
     lines = [

@@ -23,7 +23,9 @@ from worker.engine.self_check import check
 
 log = logging.getLogger(__name__)
 
-STEP_TOKENS = 8192  # of one packed forward: its mask grows with the square
+# Tokens of one packed forward, whose attention grows with the square. A GPU gains by larger forwards;
+# on a CPU longer rows are slower than two forwards (docs/decisions/packing.md).
+ROW_TOKENS = {"cpu": 512, "cuda": 8192}
 
 Answer = Classification | ItemError
 
@@ -38,7 +40,7 @@ class TransformersEngine:
         """
         self._artifact = artifact
         self._model = model
-        self._prompt = prompt
+        self.prompt = prompt
         self._quantization = quantization
         self._temperature = artifact.calibration.for_type(quantization)
         self._labels = LabelSet(artifact.taxonomy, prompt)
@@ -63,7 +65,7 @@ class TransformersEngine:
 
     def check(self) -> float:
         """Packed against naive scores; also the warm-up. Raises ArtifactError when they differ."""
-        return check(self.scorer, self._prompt)
+        return check(self.scorer, self.prompt)
 
     def classify(self, texts: Sequence[str]) -> list[Answer]:
         """See Engine.classify: one packed forward, or several when the texts are very long."""
@@ -71,7 +73,7 @@ class TransformersEngine:
         items: dict[int, Item] = {}
         for place, text in enumerate(texts):
             try:
-                items[place] = self._prompt.item(text)
+                items[place] = self.prompt.item(text)
             except ItemError as error:
                 answers[place] = error
         for group in self._groups(items):
@@ -89,14 +91,14 @@ class TransformersEngine:
         )
 
     def _groups(self, items: dict[int, Item]) -> list[list[int]]:
-        """Places of the items, in order, in groups that fit one step."""
+        """Places of the items, in order, in groups that fit one row; a longer item has its own."""
         groups: list[list[int]] = []
-        room = 0
+        longest, room = ROW_TOKENS[self._model.device.type], 0
         for place, item in items.items():
             cost = self.scorer.cost(self._prompt_of(item))
             if not groups or cost > room:
                 groups.append([])
-                room = STEP_TOKENS
+                room = longest
             groups[-1].append(place)
             room -= cost
         return groups
@@ -133,7 +135,7 @@ class TransformersEngine:
         return self._score(items[:half]) + self._score(items[half:])
 
     def _prompt_of(self, item: Item) -> list[int]:
-        return item.ids + self._prompt.tail
+        return item.ids + self.prompt.tail
 
     def _read(self, items: Sequence[Item], scores: torch.Tensor) -> list[Answer]:
         probabilities, mass = self._labels.probabilities(scores, self._temperature)
@@ -150,8 +152,8 @@ class TransformersEngine:
             probabilities=dictionary(self._labels.names, row),
             label_mass=round(min(mass, 1.0), 6),
             truncated=item.truncated,
-            answer=self._prompt.answer(label),
-            prompt_tokens=len(self._prompt.head) + len(item.ids) + len(self._prompt.tail),
+            answer=self.prompt.answer(label),
+            prompt_tokens=len(self.prompt.head) + len(item.ids) + len(self.prompt.tail),
             completion_tokens=self._labels.tokens[best],
         )
 
