@@ -18,6 +18,7 @@ from worker.classify import Classifier
 from worker.engine.loading import load_engine
 from worker.engine.protocol import Engine
 from worker.jobs import Jobs
+from worker.peers import Peers
 from worker.presence import Presence, node_name
 from worker.recovery import Recovery
 from worker.sidekick import Sidekick
@@ -40,7 +41,9 @@ def main(load: Callable[[Settings], Engine] = load_engine) -> None:
     presence.publish(engine.describe())
     log.info("%s serves %s", node, engine.describe().name)
     try:
-        make_worker(config, node, Classifier(engine, jobs, node), recovery).worker_main(
+        make_worker(
+            config, node, Classifier(engine, jobs, node), recovery, Peers(redis, keys, node)
+        ).worker_main(
             [
                 "worker",
                 "--pool=solo",

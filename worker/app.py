@@ -7,17 +7,19 @@ from celery import Celery, bootsteps
 from shared.celery_app import app, owned_by
 from shared.errors import ItemError
 from shared.job import TASK
-from shared.keys import QUEUE
 from shared.settings import Settings
 from worker.batching import Batch
 from worker.classify import Classifier
+from worker.peers import Peers
 from worker.recovery import Recovery
 
 
-def make_worker(config: Settings, node: str, classifier: Classifier, recovery: Recovery) -> Celery:
+def make_worker(
+    config: Settings, node: str, classifier: Classifier, recovery: Recovery, peers: Peers
+) -> Celery:
     """The Celery app of a worker process that owns `node`."""
     app.conf.broker_transport_options = owned_by(node, config)
-    batch = Batch(QUEUE, config.batch_size, classifier.run)
+    batch = Batch(peers, config.batch_size, classifier.run)
 
     @app.task(bind=True, name=TASK, throws=(ItemError,), Strategy=batch.strategy)
     def classify(self: Any) -> None:

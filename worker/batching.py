@@ -8,12 +8,17 @@ of more than one does the worker linger for a moment, because clients that have 
 are about to ask again (without it, three closed-loop clients fall into batches of 1 + 2).
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from time import monotonic, sleep
 from typing import Any
 
 from celery.worker.strategy import default as default_strategy
 from greenlet import getcurrent, greenlet
+
+from worker.peers import Peers
+
+log = logging.getLogger(__name__)
 
 LINGER_SHARE = 0.2  # of the last step: what waiting may cost at most
 LINGER_MAX = 0.015  # seconds
@@ -25,16 +30,17 @@ class Batch:
     """Collects the messages of one consumer into batches and runs them.
 
     Args:
-        queue: name of the Celery queue from which peers are taken.
+        peers: takes waiting messages from the queue and acknowledges them.
         size: most items in one call of `run`.
-        run: items -> one outcome for each, in order; it must not raise.
+        run: items -> one outcome for each, in order.
     """
 
-    def __init__(self, queue: str, size: int, run: Run):
-        self._queue = queue
+    def __init__(self, peers: Peers, size: int, run: Run):
+        self._peers = peers
         self._size = size
         self._run = run
         self._collected: list[Any] | None = None
+        self._done: list[Any] = []
         self._linger = 0.0
 
     def join(self, item: Any) -> Any:
@@ -48,12 +54,16 @@ class Batch:
         """Celery's `Task.Strategy`: what to do with each message of this task."""
         handle = default_strategy(task, app, _Collecting(consumer, self._collect))
 
-        def on_message(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **_: Any) -> None:
+        def receive(message: Any, body: Any, reject: Any, callbacks: Any) -> None:
+            # Acknowledged together, once all outcomes are stored.
+            handle(message, body, lambda *_: self._done.append(message), reject, callbacks)
+
+        def on_message(message: Any, body: Any, _: Any, reject: Any, callbacks: Any, **__: Any) -> None:
             if self._collected is not None:  # a peer, delivered by _take_peers below
-                return handle(message, body, ack, reject, callbacks)
+                return receive(message, body, reject, callbacks)
             self._collected = []
             try:
-                handle(message, body, ack, reject, callbacks)
+                receive(message, body, reject, callbacks)
                 self._take_peers(consumer, message.channel)
             finally:
                 requests, self._collected = self._collected, None
@@ -69,29 +79,41 @@ class Batch:
     def _take_peers(self, consumer: Any, channel: Any) -> None:
         patience = monotonic() + self._linger
         while self._collected and len(self._collected) < self._size:
-            peer = channel.basic_get(self._queue)
-            if peer is not None:
+            peers = self._peers.take(self._size - len(self._collected), channel)
+            for peer in peers:
                 peer.accept = consumer.task_consumer.accept
                 consumer.task_consumer.on_message(peer)
-            elif monotonic() < patience:
+            if not peers:
+                if monotonic() >= patience:
+                    return
                 sleep(0.001)
-            else:
-                return
 
     def _run_together(self, requests: list[Any], consumer: Any) -> None:
         slots = [_Slot(consumer.on_task_request) for _ in requests]
         items = [slot.switch(request) for slot, request in zip(slots, requests, strict=True)]
         parked = [(slot, item) for slot, item in zip(slots, items, strict=True) if not slot.dead]
-        if not parked:
-            return
         if consumer.event_dispatcher:
             consumer.event_dispatcher.flush()  # else Flower sees "started" after the end
         began = monotonic()
-        outcomes = self._run([item for _, item in parked])
+        self._resume([slot for slot, _ in parked], [item for _, item in parked])
         lasted = monotonic() - began
-        for (slot, _), outcome in zip(parked, outcomes, strict=True):
-            slot.switch(outcome)
+        done, self._done = self._done, []
+        self._peers.acknowledge(done)
         self._linger = min(LINGER_MAX, LINGER_SHARE * lasted) if len(parked) > 1 else 0.0
+
+    def _resume(self, slots: list["_Slot"], items: list[Any]) -> None:
+        """Run the batch and hand each slot its outcome, or the error that kept the whole from running."""
+        if not slots:
+            return
+        try:
+            outcomes = self._run(items)
+        except Exception as error:  # noqa: BLE001 - Redis, say: the jobs stay open, and the sweep finds them
+            log.error("batch of %d not run: %s", len(items), type(error).__name__)
+            for slot in slots:
+                slot.throw(error)
+            return
+        for slot, outcome in zip(slots, outcomes, strict=True):
+            slot.switch(outcome)
 
 
 class _Slot(greenlet):
