@@ -51,11 +51,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = write_tiny_artifact(Path(folder) / "tiny", **MINI) if options.tiny else options.model
         engines = {kind: load(model, kind, options.threads) for kind in TYPES}
-        methods = {f"{jobs} jobs": compare_methods(engines["fp32"], jobs, options.rounds) for jobs in (1, 3)}
+        methods = {f"texts: {jobs}": compare_methods(engines["fp32"], jobs, options.rounds) for jobs in (1, 3)}
         layouts = {
             str(lengths): compare_layouts(engines["fp32"], lengths, options.rounds) for lengths in LENGTHS
         }
-        types = {f"{jobs} jobs": compare_types(engines, jobs, options.rounds) for jobs in (1, 3)}
+        types = {f"texts: {jobs}": compare_types(engines, jobs, options.rounds) for jobs in (1, 3)}
     results = {"methods": methods, "layouts": layouts, "types": types}
     for kind, tables in results.items():
         for title, times in tables.items():
