@@ -22,7 +22,7 @@ from worker.engine.packing import pack
 from worker.engine.scoring import PackedScorer, score_naive
 from worker.engine.transformers_engine import TransformersEngine
 
-NEW_TOKENS = 20  # as many as a short answer with its label takes
+NEW_TOKENS = 20  # what a short answer takes
 LENGTHS = ((40, 40, 40), (100, 100, 100), (20, 60, 100), (60, 120, 380), (380, 380, 380))  # tokens
 TYPES = ("fp32", "bf16", "int8")
 MINI = {  # the shape of newsroom-mini, for --tiny
@@ -51,7 +51,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = write_tiny_artifact(Path(folder) / "tiny", **MINI) if options.tiny else options.model
         engines = {kind: load(model, kind, options.threads) for kind in TYPES}
-        methods = {f"texts: {jobs}": compare_methods(engines["fp32"], jobs, options.rounds) for jobs in (1, 3)}
+        methods = {
+            f"texts: {jobs}": compare_methods(engines["fp32"], jobs, options.rounds) for jobs in (1, 3)
+        }
         layouts = {
             str(lengths): compare_layouts(engines["fp32"], lengths, options.rounds) for lengths in LENGTHS
         }

@@ -8,7 +8,6 @@ import torch
 
 from shared.errors import EmptyItem, EngineFailure
 from tests.engine.conftest import load
-from worker.engine import model as model_module
 from worker.engine.protocol import Classification
 from worker.engine.scoring import PackedScorer, score_naive
 from worker.engine.transformers_engine import ROW_TOKENS, TransformersEngine
@@ -154,14 +153,3 @@ def test_no_log_line_holds_the_news(engine: TransformersEngine, tiny: Path, capl
     failures = [str(outcome) for outcome in outcomes if isinstance(outcome, EngineFailure)]
     assert failures
     assert secret not in caplog.text + "".join(failures)
-
-
-@pytest.mark.parametrize("quantization", ["int8", "bf16", "nf4"])
-def test_other_types_serve_on_a_cpu_too(tiny: Path, quantization: str):
-    engine = load(tiny, quantization=quantization)
-    assert engine.describe().quantization == quantization
-    assert all(isinstance(answer, Classification) for answer in engine.classify(TEXTS))
-
-
-def test_auto_is_fp32_on_a_cpu():
-    assert model_module.resolve("auto") == ("int8" if torch.cuda.is_available() else "fp32")

@@ -44,6 +44,7 @@ class Artifact:
     template: PromptTemplate
     calibration: Calibration
     stored_type: str | None  # int8 or nf4 when the weights are quantised in the folder already
+    tied: bool  # input and output embedding are one tensor
 
 
 def open_artifact(folder: Path) -> Artifact:
@@ -65,6 +66,7 @@ def open_artifact(folder: Path) -> Artifact:
         template=load_template(folder / "prompt.toml"),
         calibration=_calibration(folder / "calibration.json"),
         stored_type=_stored_type(folder, config),
+        tied=config.get("tie_word_embeddings", True),
     )
 
 
