@@ -1,5 +1,7 @@
 """The prompt: news is data, whatever it holds."""
 
+from copy import deepcopy
+
 import pytest
 
 from shared.errors import ArtifactError, EmptyItem
@@ -61,6 +63,30 @@ def test_every_label_ends_with_the_end_of_turn():
 def test_a_template_that_cannot_work_is_refused(fields: dict):
     with pytest.raises(ValueError, match=r"exactly once|greater than"):
         PromptTemplate(**fields)
+
+
+@pytest.mark.parametrize(
+    ("chat_template", "says"),
+    [
+        ("{{ raise_exception('no system role') }}", "cannot render the prompt: no system role"),
+        ("{{ messages[0].content.x.y }}", "cannot render the prompt"),
+        ("{% if %}", "cannot render the prompt"),
+        ("{{ messages[0].role }}", "exactly once"),
+        ("{{ messages[-1].content }}{{ messages[-1].content }}", "exactly once"),
+    ],
+)
+def test_a_chat_template_that_cannot_hold_the_prompt_is_refused(chat_template: str, says: str):
+    tokenizer = deepcopy(TOKENIZER)
+    tokenizer.chat_template = chat_template
+    with pytest.raises(ArtifactError, match=says):
+        Prompt(TEMPLATE, tokenizer)
+
+
+def test_an_answer_that_is_not_closed_by_the_end_of_text_token_is_refused():
+    tokenizer = deepcopy(TOKENIZER)
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
+    with pytest.raises(ArtifactError, match="closes an answer with"):
+        Prompt(TEMPLATE, tokenizer)
 
 
 def test_a_label_that_merges_with_the_prefix_is_refused():

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from jinja2 import TemplateError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from shared.errors import ArtifactError, EmptyItem
@@ -63,6 +64,9 @@ class Prompt:
     Attributes:
         head, tail: token ids before and after the item.
         end: the end-of-turn token, which closes every answer.
+
+    Raises:
+        ArtifactError: the chat template cannot hold the prompt.
     """
 
     def __init__(self, template: PromptTemplate, tokenizer: Any, item_tokens: int | None = None):
@@ -70,7 +74,7 @@ class Prompt:
         self.tokenizer = tokenizer
         self.item_tokens = min(template.item_tokens, item_tokens or template.item_tokens)
         self.answer_prefix, self.answer_suffix = template.answer.split(LABEL)
-        before, after = self._render().split(SLOT)
+        before, after = self._around_the_item()
         self.head = self._encode(before)
         self.tail = self._encode(after + self.answer_prefix)
         if self.tail != self._encode(after) + self._encode(self.answer_prefix):
@@ -126,12 +130,21 @@ class Prompt:
     def _encode(self, text: str, **options: Any) -> list[int]:
         return self.tokenizer(text, add_special_tokens=False, **options)["input_ids"] if text else []
 
+    def _around_the_item(self) -> tuple[str, str]:
+        before, slot, after = self._render().partition(SLOT)
+        if not slot or SLOT in after:
+            raise ArtifactError("the chat template must repeat the user's message exactly once, unchanged")
+        return before, after
+
     def _render(self, *more: dict[str, str]) -> str:
         system = [{"role": "system", "content": self.template.system}] if self.template.system else []
         user = {"role": "user", "content": self.template.user.replace(ITEM, SLOT)}
-        return self.tokenizer.apply_chat_template(
-            [*system, user, *more], tokenize=False, add_generation_prompt=not more, enable_thinking=False
-        )
+        try:
+            return self.tokenizer.apply_chat_template(
+                [*system, user, *more], tokenize=False, add_generation_prompt=not more, enable_thinking=False
+            )
+        except TemplateError as error:
+            raise ArtifactError(f"the chat template cannot render the prompt: {error}") from None
 
     def _end_of_turn(self) -> int:
         answered = self._render({"role": "assistant", "content": self.template.answer})
