@@ -26,10 +26,10 @@ NEW_TOKENS = 20  # what a short answer takes
 LENGTHS = ((40, 40, 40), (100, 100, 100), (20, 60, 100), (60, 120, 380), (380, 380, 380))  # tokens
 TYPES = ("fp32", "bf16", "int8")
 MINI = {  # the shape of newsroom-mini, for --tiny
-    "vocab_size": 8192,
+    "vocab_size": 10000,
     "hidden_size": 192,
-    "intermediate_size": 512,
-    "num_hidden_layers": 4,
+    "intermediate_size": 448,
+    "num_hidden_layers": 3,
     "num_attention_heads": 6,
     "num_key_value_heads": 2,
     "head_dim": 32,
