@@ -1,9 +1,11 @@
 """Rows -> padded batches of token ids, the same in every run with the same seed."""
 
+import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -12,6 +14,7 @@ from worker.engine.prompt import Prompt
 
 IGNORED = -100  # target of tokens that no loss is taken on
 SORTED_TOGETHER = 64  # batches' worth of rows that are sorted by length before being cut
+SHORTEST_SPLIT = 3  # bytes: one Chinese character stays whole
 
 
 @dataclass(frozen=True)
@@ -32,15 +35,48 @@ class Batch:
     label: torch.Tensor
 
 
+class Noise:
+    """Random changes of an item's tokens, so that few rows teach more than their own wording.
+
+    Pieces are split back into the two they were merged of (after Provilkov et al. 2020, BPE-Dropout;
+    here seeded), and pieces are left out.
+    """
+
+    def __init__(self, tokenizer: Any, split: float, leave_out: float):
+        model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+        vocabulary = model["vocab"]
+        self._parts = {
+            vocabulary[left + right]: (vocabulary[left], vocabulary[right])
+            for left, right in model["merges"]
+            if len(left + right) > SHORTEST_SPLIT
+        }
+        self._split = split
+        self._leave_out = leave_out
+
+    def __call__(self, example: Example, rng: random.Random) -> Example:
+        start, stop = example.item.start, example.item.stop
+        kept = [token for token in example.ids[start:stop] if rng.random() >= self._leave_out]
+        item = [piece for token in kept for piece in self._pieces(token, rng)] or example.ids[start:stop]
+        ids = example.ids[:start] + item + example.ids[stop:]
+        return replace(example, ids=ids, item=slice(start, start + len(item)))
+
+    def _pieces(self, token: int, rng: random.Random) -> list[int]:
+        parts = self._parts.get(token)
+        if parts is None or rng.random() >= self._split:
+            return [token]
+        return [piece for part in parts for piece in self._pieces(part, rng)]
+
+
 def encode(rows: Sequence[Row], prompt: Prompt) -> list[Example]:
-    """The same prompt as in serving, with the row's answer behind it."""
-    answers = {label: prompt.label_sequence(label) for label in {row.label for row in rows}}
+    """The same prompt as in serving, with the row's answer behind it, if it has one."""
+    answers = {label: prompt.label_sequence(label) for label in {row.label for row in rows} if label}
     examples = []
     for row in rows:
         item = prompt.item(row.text).ids
+        answer = answers.get(row.label, [])
         start = len(prompt.head)
-        ids = [*prompt.head, *item, *prompt.tail, *answers[row.label]]
-        examples.append(Example(ids, slice(start, start + len(item)), len(answers[row.label])))
+        ids = [*prompt.head, *item, *prompt.tail, *answer]
+        examples.append(Example(ids, slice(start, start + len(item)), len(answer)))
     return examples
 
 
@@ -49,7 +85,7 @@ def balanced(rows: Sequence[Row], power: float, seed: int) -> list[int]:
     count = Counter(row.label for row in rows)
     most = max(count.values())
     rng = random.Random(seed)  # noqa: S311 - sampling, not secrets
-    times = [(most / count[row.label]) ** power for row in rows]
+    times = [row.repeat * (most / count[row.label]) ** power for row in rows]
     return [i for i, t in enumerate(times) for _ in range(int(t) + (rng.random() < t % 1))]
 
 
@@ -78,9 +114,10 @@ def collate(examples: Sequence[Example]) -> Batch:
     text, label = torch.full_like(ids, IGNORED), torch.full_like(ids, IGNORED)
     for row, example in enumerate(examples):
         known = torch.tensor(example.ids)
+        answer = len(known) - example.answer
         ids[row, : len(known)] = known
         text[row, example.item.start - 1 : example.item.stop - 1] = known[example.item]
-        label[row, len(known) - example.answer - 1 : len(known) - 1] = known[-example.answer :]
+        label[row, answer - 1 : len(known) - 1] = known[answer:]
     return Batch(ids, text, label)
 
 

@@ -18,34 +18,37 @@ from pipeline.recipe import Recipe, Source, load_recipe
 from shared.errors import RecipeError
 from shared.taxonomy import load_taxonomy
 
-SPLITS = ("train", "calibration", "held_out")
+SPLITS = ("train", "calibration", "held_out", "unlabelled")
+LINKS_KEPT = 0.2  # of training rows: what is served may hold links, what is learned should not be links
 LINK = re.compile(r"https?://\S+")
 SPACE = re.compile(r"\s+")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One text with its label; `group` names the kind of text in reports."""
+    """One text with its label ("" in the unlabelled split); `group` names the kind of text in reports."""
 
     id: str
     text: str
     label: str
     group: str
     split: str
+    repeat: int = 1
 
 
 def prepare(recipe: Recipe, data: Path) -> list[Row]:
-    """All rows of all sources. A text that occurs twice is kept once, the first time.
+    """All rows of all sources. A text that occurs twice is kept once: held out before trained on.
 
     Raises:
         RecipeError: a file is missing, or a label is unknown; names file and row number.
     """
     names = set(load_taxonomy(recipe.taxonomy).names)
-    seen: set[str] = set()
+    rows = [row for source in recipe.sources for row in _rows(source, recipe, data, names)]
+    rows.sort(key=lambda row: _KEPT_FIRST.index(row.split))
+    seen = {key(str(value.get("text"))) for file in recipe.exclude for _, value in read_jsonl(data / file)}
     return [
         row
-        for source in recipe.sources
-        for row in _rows(source, data, names)
+        for row in rows
         if not (key(row.text) in seen or seen.add(key(row.text)))  # type: ignore[func-returns-value]
     ]
 
@@ -63,58 +66,88 @@ def read_rows(folder: Path, split: str) -> list[Row]:
     path = folder / f"{split}.jsonl"
     if not path.is_file():
         raise RecipeError(f"{path} is missing: run python -m pipeline.prepare first")
-    return [Row(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [Row(**value) for _, value in read_jsonl(path)]
 
 
 def clean(text: str) -> str:
-    """NFC, links and markup escapes out, white space single."""
+    """NFC, markup escapes out, white space single."""
     text = unicodedata.normalize("NFC", text).replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")
-    return SPACE.sub(" ", LINK.sub(" ", text)).strip()
+    return SPACE.sub(" ", text).strip()
 
 
 def key(text: str) -> str:
-    """What two copies of one text share: letters and digits, folded."""
-    return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
+    """What two copies of one text share: letters and digits, folded, without links."""
+    folded = unicodedata.normalize("NFKC", LINK.sub(" ", clean(text))).casefold()
+    return "".join(c for c in folded if c.isalnum())
 
 
-def _rows(source: Source, data: Path, names: set[str]) -> Iterator[Row]:
-    labels = _joined_labels(source, data)
-    for number, value in _read_jsonl(data / source.file):
+_KEPT_FIRST = ("held_out", "calibration", "train", "unlabelled")
+
+
+def _rows(source: Source, recipe: Recipe, data: Path, names: set[str]) -> Iterator[Row]:
+    base = data if source.beside == "data" else recipe.folder
+    labels = _joined_labels(source, base)
+    values = list(read_jsonl(base / source.file))
+    last = round(len(values) * (1 - source.held_out))
+    for number, value in values:
         given = labels.get(value.get("id")) if labels is not None else value.get(source.label)
-        if given in source.drop or (labels is not None and given is None):
+        text = clean(str(value.get(source.text) or ""))
+        if not key(text) or (labels is not None and given is None):
             continue
-        label = given if source.map is None else source.map.get(given)
-        if label not in names:
+        label = _label(source, str(given), text)
+        if label and label not in names:
             raise RecipeError(
                 f"{source.file}, row {number}: label {given!r} is not in the taxonomy or the recipe's map"
             )
-        text = clean(str(value.get(source.text) or ""))
-        if text:
-            yield Row(str(value.get("id", number)), text, label, source.group, _split(text, source))
+        split = _split(text, source, number > last) if label else "unlabelled"
+        if label or source.keep_dropped:
+            text = text if split == "held_out" or _place(text, "link") < LINKS_KEPT else _without_links(text)
+            yield Row(str(value.get("id", number)), text, label, source.group, split, source.repeat)
 
 
-def _joined_labels(source: Source, data: Path) -> dict[Any, str] | None:
+def _label(source: Source, given: str, text: str) -> str:
+    """The taxonomy's label; "" for a row that the recipe drops; `given` when nothing maps it."""
+    for ruling in source.rulings:
+        if ruling.applies(given, text):
+            return ruling.label
+    if given in source.drop:
+        return ""
+    return given if source.map is None else source.map.get(given, given)
+
+
+def _joined_labels(source: Source, base: Path) -> dict[Any, str] | None:
     if source.labels_file is None:
         return None
-    return {value["id"]: value[source.label] for _, value in _read_jsonl(data / source.labels_file)}
+    return {value["id"]: value[source.label] for _, value in read_jsonl(base / source.labels_file)}
 
 
-def _read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Row numbers from 1, and values. Only line feeds end a row: texts may hold other line ends."""
     if not path.is_file():
-        raise RecipeError(f"{path.name} is missing in the data folder")
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        raise RecipeError(f"{path.name} is missing in {path.parent}")
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
         try:
-            yield number, json.loads(line)
+            if line.strip():
+                yield number, json.loads(line)
         except json.JSONDecodeError as error:
             raise RecipeError(f"{path.name}, row {number}: not JSON ({error.msg})") from None
 
 
-def _split(text: str, source: Source) -> str:
-    """By a hash of the text, so that copies of one text never stand in two splits."""
-    place = int.from_bytes(hashlib.sha256(key(text).encode()).digest()[:8]) / 2**64
-    if place < source.held_out:
+def _split(text: str, source: Source, is_last: bool) -> str:
+    """By order or by a hash of the text."""
+    held_out = is_last if source.held_out_by == "order" else _place(text, "held out") < source.held_out
+    if held_out:
         return "held_out"
-    return "calibration" if place < source.held_out + source.calibration else "train"
+    return "calibration" if _place(text, "calibration") < source.calibration else "train"
+
+
+def _place(text: str, purpose: str) -> float:
+    """A number in [0, 1) that depends on nothing but the text and what it is for."""
+    return int.from_bytes(hashlib.sha256(f"{purpose} {key(text)}".encode()).digest()[:8]) / 2**64
+
+
+def _without_links(text: str) -> str:
+    return SPACE.sub(" ", LINK.sub(" ", text)).strip()
 
 
 def counts(rows: Iterable[Row]) -> str:

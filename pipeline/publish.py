@@ -4,6 +4,7 @@ import hashlib
 import json
 import platform
 import shutil
+from collections import Counter
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 
 import torch
 
+from pipeline.card import card
 from pipeline.prepare import SPLITS, read_rows
 from pipeline.recipe import Recipe
+from shared.taxonomy import load_taxonomy
 from worker.engine.artifact import SCHEMA
 from worker.engine.prompt import PromptTemplate
 
@@ -24,18 +27,22 @@ def publish(model: Any, tokenizer: Any, recipe: Recipe, work: Path, output: Path
     unfinished = output.with_name(f".{output.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
+    parameters = sum(weight.numel() for weight in model.parameters())
     model.to(torch.float16).save_pretrained(unfinished)
     tokenizer.save_pretrained(unfinished)
     shutil.copyfile(recipe.taxonomy, unfinished / "taxonomy.toml")
     (unfinished / "prompt.toml").write_text(_prompt_toml(recipe.prompt), encoding="utf-8")
     write_json(unfinished / "calibration.json", {"schema": SCHEMA, "temperature": {"fp32": temperature}})
-    write_json(unfinished / "manifest.json", manifest(recipe, work, unfinished))
+    made = manifest(recipe, work, unfinished, parameters)
+    (unfinished / "README.md").write_text(card(made), encoding="utf-8")
+    write_json(unfinished / "manifest.json", made)
     shutil.rmtree(output, ignore_errors=True)
     return unfinished.rename(output)
 
 
-def manifest(recipe: Recipe, work: Path, folder: Path) -> dict[str, Any]:
+def manifest(recipe: Recipe, work: Path, folder: Path, parameters: int) -> dict[str, Any]:
     """How the artifact was made; no path of the machine that made it."""
+    rows_by_split = {split: read_rows(work, split) for split in SPLITS}
     made_of = recipe.model_dump(mode="json") | {"taxonomy": recipe.taxonomy.name}
     return {
         "schema": SCHEMA,
@@ -45,9 +52,25 @@ def manifest(recipe: Recipe, work: Path, folder: Path) -> dict[str, Any]:
         )[:16],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "recipe": made_of,
+        "commands": [
+            f"python -m pipeline.{verb} --recipe pipeline/recipes/{recipe.name}.toml --data DIR"
+            for verb in ("prepare", "train", "evaluate")
+        ],
+        "parameters": parameters,
+        "labels": len(load_taxonomy(recipe.taxonomy).labels),
         "data": {
-            split: {"rows": len(read_rows(work, split)), "sha256": _digest(work / f"{split}.jsonl")}
-            for split in SPLITS
+            "splits": {
+                split: {"rows": len(rows), "sha256": _digest(work / f"{split}.jsonl")}
+                for split, rows in rows_by_split.items()
+            },
+            "sources": {
+                group: dict(
+                    Counter(
+                        split for split, rows in rows_by_split.items() for row in rows if row.group == group
+                    )
+                )
+                for group in dict.fromkeys(source.group for source in recipe.sources)
+            },
         },
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
     }

@@ -1,11 +1,12 @@
 """The recipe of a model: which data, which split, which shape, which training; one TOML file."""
 
+import re
 import sys
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import RecipeError
 from worker.engine.prompt import PromptTemplate
@@ -13,30 +14,63 @@ from worker.engine.prompt import PromptTemplate
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
+    return pattern
+
+
 class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Ruling(Part):
+    """Rows of a source that the taxonomy files elsewhere than the source's own label says.
+
+    Attributes:
+        pattern: regular expression, looked for anywhere in the text, case ignored.
+        when: labels of the source that the ruling is for; empty is any.
+    """
+
+    pattern: Annotated[str, AfterValidator(_compiles)]
+    label: str
+    when: tuple[str, ...] = ()
+
+    def applies(self, given: str, text: str) -> bool:
+        return (not self.when or given in self.when) and bool(re.search(self.pattern, text, re.IGNORECASE))
 
 
 class Source(Part):
     """One file of labelled texts (JSON lines).
 
     Attributes:
+        beside: where `file` lies: in the folder given as --data, or beside the recipe.
         labels_file: ids and labels in a file of their own, joined by `id`.
         map: label of the source -> label of the taxonomy; without it labels are used as they are.
+        rulings: looked at before `map` and `drop`, the first that applies decides.
         drop: labels of the source whose rows are left out.
-        held_out, calibration: shares of the rows, chosen by a hash of the text, that training never sees.
+        keep_dropped: their texts still train the language model, which needs no labels.
+        held_out, calibration: shares of the rows that training never sees.
+        held_out_by: the held-out rows are the file's last ones (news drifts), or chosen by a hash.
+        repeat: how often a row is seen in each pass over the labels.
         group: name under which the held-out rows are reported.
     """
 
     name: str
     file: str
     group: str
+    beside: Literal["data", "recipe"] = "data"
     text: str = "text"
     label: str = "label"
     labels_file: str | None = None
     map: dict[str, str] | None = None
+    rulings: tuple[Ruling, ...] = ()
     drop: tuple[str, ...] = ()
+    keep_dropped: bool = False
     held_out: Share = 0.1
+    held_out_by: Literal["order", "hash"] = "hash"
     calibration: Share = 0.03
     repeat: Annotated[int, Field(ge=1)] = 1
 
@@ -64,7 +98,11 @@ class Training(Part):
         batch_tokens: padded tokens of a batch.
         lm_weight: weight of the language-model loss in the label phase.
         balance: 0 takes labels as often as they occur, 1 all equally often.
+        split_pieces, leave_out: chance that a piece of the item is split into the two it was merged of,
+            or left out; the label phase never sees a text twice in the same form.
+        smoothing: share of each label target that is spread over all tokens.
         averaging: decay of the weights' moving average.
+        judge_steps: steps between two looks at the calibration rows, which choose the weights to keep.
     """
 
     seed: int = 1
@@ -76,19 +114,30 @@ class Training(Part):
     lm_weight: Annotated[float, Field(ge=0)] = 0.1
     balance: Share = 0.4
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    split_pieces: Share = 0.1
+    leave_out: Share = 0.1
+    smoothing: Share = 0.02
     weight_decay: float = 0.05
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.998
+    judge_steps: Annotated[int, Field(ge=1)] = 250
     checkpoint_seconds: Annotated[float, Field(gt=0)] = 60
 
 
 class Recipe(Part):
+    """Attributes:
+    folder: where the recipe lies; paths in it are relative to that.
+    exclude: files of evaluation texts in the data folder: a row with such a text is left out.
+    """
+
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
     taxonomy: Path
+    exclude: tuple[str, ...] = ()
     prompt: PromptTemplate
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     tokenizer: TokenizerRecipe = TokenizerRecipe()
     model: ModelShape = ModelShape()
     training: Training = Training()
+    folder: Annotated[Path, Field(exclude=True)] = Path()
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -103,7 +152,8 @@ def load_recipe(path: Path) -> Recipe:
         raise RecipeError(f"{path} is missing") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
         raise RecipeError(f"{path} is not a valid recipe: {error}") from None
-    return recipe.model_copy(update={"taxonomy": (path.parent / recipe.taxonomy).resolve()})
+    folder = path.parent.resolve()
+    return recipe.model_copy(update={"folder": folder, "taxonomy": (folder / recipe.taxonomy).resolve()})
 
 
 def progress(line: str) -> None:

@@ -11,16 +11,18 @@ from typing import Any
 
 import torch
 
-from pipeline.batches import balanced, encode
-from pipeline.calibration import fit_temperature
+from pipeline.batches import Example, Noise, balanced, encode
+from pipeline.calibration import Judge
 from pipeline.prepare import Row, arguments, prepare, read_rows, write_rows
 from pipeline.publish import publish
 from pipeline.recipe import ModelShape, Recipe, load_recipe, progress
 from pipeline.tokenizer import PAD, train_tokenizer
-from pipeline.training import phases, train
+from pipeline.training import Phase, epochs, fingerprint, train
+from shared.taxonomy import load_taxonomy
+from worker.engine.labels import LabelSet
 from worker.engine.prompt import Prompt
 
-COPIES_OF_THE_FRAME = 3000  # the prompt's own words must become whole tokens
+COPIES_OF_THE_FRAME = 3000  # the prompt's own words and the labels must become whole tokens
 LONGEST_PROMPT = 4096  # tokens
 
 
@@ -40,16 +42,40 @@ def main() -> None:
 
 def run(recipe: Recipe, work: Path, output: Path) -> Path:
     """Train on the rows in `work` and write the artifact to `output`, all at once, at the end."""
-    rows = read_rows(work, "train")
-    tokenizer = make_tokenizer(recipe, rows, work / "tokenizer")
+    rows, unlabelled = read_rows(work, "train"), read_rows(work, "unlabelled")
+    tokenizer = make_tokenizer(recipe, [*rows, *unlabelled], work / "tokenizer")
     prompt = Prompt(recipe.prompt, tokenizer)
+    judge = Judge(prompt, LabelSet(load_taxonomy(recipe.taxonomy), prompt), read_rows(work, "calibration"))
     torch.manual_seed(recipe.training.seed)
     model = make_model(recipe.model, tokenizer)
+    learn_language(model, encode([*rows, *unlabelled], prompt), recipe, work)
+    learn_labels(model, rows, prompt, judge, recipe, work)
+    return publish(model, tokenizer, recipe, work, output, judge.temperature(model))
+
+
+def learn_language(model: Any, examples: list[Example], recipe: Recipe, work: Path) -> None:
+    """Next-token training on the items alone. Kept when only labels change: it has seen none."""
+    training = recipe.training
+    if training.lm_epochs:
+        batches = epochs(training.lm_epochs, examples, range(len(examples)), training)
+        phase = Phase("language", batches, training.lm_rate, 1.0, 0.0)
+        key = fingerprint(recipe.model.model_dump(), recipe.tokenizer.model_dump(), training.lm_epochs)
+        train(model, examples, phase, training, work / "language.pt", key)
+
+
+def learn_labels(
+    model: Any, rows: list[Row], prompt: Prompt, judge: Judge, recipe: Recipe, work: Path
+) -> None:
+    """Loss on the answer alone, rare labels more often, items with noise."""
+    training = recipe.training
     examples = encode(rows, prompt)
-    plan = phases(examples, balanced(rows, recipe.training.balance, recipe.training.seed), recipe.training)
-    train(model, examples, plan, recipe.training, work)
-    temperature = fit_temperature(model, prompt, read_rows(work, "calibration"), recipe)
-    return publish(model, tokenizer, recipe, work, output, temperature)
+    batches = epochs(
+        training.label_epochs, examples, balanced(rows, training.balance, training.seed), training
+    )
+    noise = Noise(prompt.tokenizer, training.split_pieces, training.leave_out)
+    phase = Phase("labels", batches, training.label_rate, training.lm_weight, 1.0, noise, judge)
+    key = fingerprint(recipe.model.model_dump(), training.model_dump(), [example.ids for example in examples])
+    train(model, examples, phase, training, work / "labels.pt", key)
 
 
 def make_tokenizer(recipe: Recipe, rows: list[Row], folder: Path) -> Any:
@@ -57,10 +83,10 @@ def make_tokenizer(recipe: Recipe, rows: list[Row], folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     if not (folder / "tokenizer.json").is_file():
-        frame = f"user\nassistant\n\n\n{recipe.prompt.answer.partition('{')[0]}"
-        train_tokenizer(
-            [*(row.text for row in rows), *[frame] * COPIES_OF_THE_FRAME], recipe.tokenizer
-        ).save_pretrained(folder)
+        frame = ["user\nassistant\n\n\n", recipe.prompt.answer.partition("{")[0]]
+        frame += load_taxonomy(recipe.taxonomy).names
+        texts = [*(row.text for row in rows), *frame * COPIES_OF_THE_FRAME]
+        train_tokenizer(texts, recipe.tokenizer).save_pretrained(folder)
     return AutoTokenizer.from_pretrained(folder)
 
 

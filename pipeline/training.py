@@ -1,6 +1,9 @@
-"""The training loop: language-model phase, then label phase; resumable, with averaged weights."""
+"""The training loop of one phase: resumable, with averaged weights, the best of which are kept."""
 
+import hashlib
+import json
 import math
+import random
 import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -11,7 +14,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from pipeline.batches import IGNORED, Batch, Example, collate, cut
+from pipeline.batches import IGNORED, Batch, Example, Noise, collate, cut
 from pipeline.recipe import Training, progress
 
 WARM_UP = 100  # steps
@@ -20,68 +23,95 @@ REPORT = 50  # steps
 
 @dataclass(frozen=True)
 class Phase:
-    """`batches` in order, the peak learning rate, and how much text and label losses weigh."""
+    """Attributes:
+    batches: example numbers, in order.
+    rate: peak learning rate.
+    text_weight, label_weight: what the losses of item tokens and of answer tokens weigh.
+    noise: changes of the items, if any.
+    judge: how bad the weights are (lower is better), asked every `judge_steps`.
+    """
 
     name: str
     batches: list[list[int]]
     rate: float
     text_weight: float
     label_weight: float
+    noise: Noise | None = None
+    judge: Callable[[Any], float] | None = None
 
 
-def phases(examples: Sequence[Example], order: Sequence[int], recipe: Training) -> list[Phase]:
-    """A language-model phase over all tokens, then a label phase."""
-    every = range(len(examples))
-    text = _epochs(recipe.lm_epochs, lambda n: cut(examples, every, recipe.batch_tokens, recipe.seed + n))
-    label = _epochs(
-        recipe.label_epochs, lambda n: cut(examples, order, recipe.batch_tokens, recipe.seed + 100 + n)
-    )
-    return [
-        Phase("language model", text, recipe.lm_rate, 1.0, 0.0),
-        Phase("labels", label, recipe.label_rate, recipe.lm_weight, 1.0),
-    ]
+def epochs(
+    count: float, examples: Sequence[Example], order: Sequence[int], recipe: Training
+) -> list[list[int]]:
+    """Batches of `count` passes over `order`, each in another random order."""
+    seeds = range(recipe.seed, recipe.seed + math.ceil(count))
+    batches = [batch for seed in seeds for batch in cut(examples, order, recipe.batch_tokens, seed)]
+    return batches[: round(len(batches) * count / max(1, math.ceil(count)))]
 
 
 def train(
-    model: Any, examples: Sequence[Example], plan: Sequence[Phase], recipe: Training, work: Path
-) -> Any:
-    """Run the plan; returns the model with averaged weights (Polyak, in the label phase).
+    model: Any, examples: Sequence[Example], phase: Phase, recipe: Training, path: Path, key: str
+) -> None:
+    """Run the phase; leaves the best averaged weights (Polyak) in `model`.
 
-    A checkpoint is kept in `work`; a run that was killed goes on from it with the same batches.
+    A checkpoint is kept in `path`. A run that was killed goes on from it with the same batches; a
+    checkpoint with another `key` is not used.
     """
-    state = _State.start(model, recipe, work / "checkpoint.pt")
-    steps = [(phase, number) for phase in plan for number in range(len(phase.batches))]
+    state = _State(model, recipe, path, key)
     began, saved, first = time.monotonic(), time.monotonic(), state.step
-    for step in range(first, len(steps)):
-        phase, number = steps[step]
-        loss = _step(state, collate([examples[i] for i in phase.batches[number]]), phase, number, recipe)
-        if step % REPORT == 0:
-            spent = time.monotonic() - began
-            left = spent / (step - first + 1) * (len(steps) - step)
-            progress(f"{phase.name} {number}/{len(phase.batches)}: loss {loss:.3f}, {left / 60:.1f} min left")
-        if time.monotonic() - saved > recipe.checkpoint_seconds:
-            state.save(step + 1)
+    for number in range(first, len(phase.batches)):
+        loss = _step(state, _batch(examples, phase, number, recipe), phase, number, recipe)
+        last = number + 1 == len(phase.batches)
+        if number % REPORT == 0 or last:
+            rate = (number + 1 - first) / (time.monotonic() - began)
+            progress(
+                f"{phase.name} {number + 1}/{len(phase.batches)}: loss {loss:.3f}, {rate:.1f} steps/s, "
+                f"{(len(phase.batches) - number) / rate / 60:.1f} min left"
+            )
+        if last or (phase.judge and (number + 1) % recipe.judge_steps == 0):
+            state.judge(phase)
+        if last or time.monotonic() - saved > recipe.checkpoint_seconds:
+            state.save(number + 1)
             saved = time.monotonic()
-    state.save(len(steps))
-    model.load_state_dict(state.average.state_dict())
-    return model.eval()
+    model.load_state_dict(state.best)
+    model.eval()
 
 
-def weighted_loss(model: Any, batch: Batch, phase: Phase, dropout: float) -> torch.Tensor:
+def weighted_loss(
+    model: Any, batch: Batch, phase: Phase, dropout: float = 0.0, smoothing: float = 0.0
+) -> torch.Tensor:
     """Mean cross-entropy of the item's tokens and of the answer's tokens, in nats, as the phase weighs them.
 
     The output layer runs only on positions that have a target in this phase.
     """
     embedded = functional.dropout(model.get_input_embeddings()(batch.ids), dropout, model.training)
     hidden = model.model(inputs_embeds=embedded, use_cache=False).last_hidden_state
-    targets = ((phase.text_weight, batch.text), (phase.label_weight, batch.label))
-    parts = [weight * _cross_entropy(model, hidden, target) for weight, target in targets if weight]
+    parts = []
+    if phase.text_weight:
+        parts.append(phase.text_weight * _cross_entropy(model, hidden, batch.text, 0.0))
+    if phase.label_weight:
+        parts.append(phase.label_weight * _cross_entropy(model, hidden, batch.label, smoothing))
     return torch.stack(parts).sum()
 
 
-def _cross_entropy(model: Any, hidden: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def fingerprint(*parts: Any) -> str:
+    """Tells whether a checkpoint was made from the same things."""
+    return hashlib.sha256(json.dumps(parts, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _cross_entropy(model: Any, hidden: torch.Tensor, target: torch.Tensor, smoothing: float) -> torch.Tensor:
     chosen = target != IGNORED
-    return functional.cross_entropy(model.lm_head(hidden[chosen]).float(), target[chosen])
+    logits = model.lm_head(hidden[chosen]).float()
+    return functional.cross_entropy(logits, target[chosen], label_smoothing=smoothing)
+
+
+def _batch(examples: Sequence[Example], phase: Phase, number: int, recipe: Training) -> Batch:
+    """The batch of this step; its noise depends on seed and step only, so a resumed run sees the same."""
+    chosen = [examples[i] for i in phase.batches[number]]
+    if phase.noise:
+        rng = random.Random(recipe.seed * 1_000_003 + number)  # noqa: S311
+        chosen = [phase.noise(example, rng) for example in chosen]
+    return collate(chosen)
 
 
 def _step(state: "_State", batch: Batch, phase: Phase, number: int, recipe: Training) -> float:
@@ -89,62 +119,73 @@ def _step(state: "_State", batch: Batch, phase: Phase, number: int, recipe: Trai
         group["lr"] = phase.rate * _schedule(number, len(phase.batches))
     state.model.train()
     with torch.autocast("cpu", torch.bfloat16):
-        loss = weighted_loss(state.model, batch, phase, recipe.dropout)
+        loss = weighted_loss(state.model, batch, phase, recipe.dropout, recipe.smoothing)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)
-    keep = min(recipe.averaging, number / (number + 10)) if phase.label_weight else 0.0
-    with torch.no_grad():
-        for average, current in zip(state.average.parameters(), state.model.parameters(), strict=True):
-            average.lerp_(current, 1 - keep)
+    state.follow(min(recipe.averaging, number / (number + 10)) if phase.judge else 0.0)
     return float(loss.detach())
 
 
 def _schedule(step: int, steps: int) -> float:
     """Linear warm-up, then a cosine to zero (Loshchilov & Hutter 2017)."""
-    return min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
-
-
-def _epochs(epochs: float, make: Callable[[int], list[list[int]]]) -> list[list[int]]:
-    batches = [batch for n in range(math.ceil(epochs)) for batch in make(n)]
-    return batches[: round(len(batches) * epochs / math.ceil(epochs))] if epochs else []
+    return min(1.0, (step + 1) / min(WARM_UP, steps // 5 + 1)) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 class _State:
-    """What a checkpoint holds: weights, their average, optimizer, step and random state."""
+    """What a checkpoint holds: weights, their average, the best average, optimizer, step, random state."""
 
-    def __init__(self, model: Any, recipe: Training, path: Path):
+    def __init__(self, model: Any, recipe: Training, path: Path, key: str):
         torch.manual_seed(recipe.seed)
-        self.path = path
-        self.model = model
-        self.average = deepcopy(model).requires_grad_(False)
+        self.model, self.path, self.key = model, path, key
+        self.average = deepcopy(model).requires_grad_(False).eval()
+        self.best: dict[str, torch.Tensor] = {}
+        self.lowest = math.inf
         self.step = 0
         self.optimizer = torch.optim.AdamW(
             model.parameters(), betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
         )
-
-    @classmethod
-    def start(cls, model: Any, recipe: Training, path: Path) -> "_State":
-        state = cls(model, recipe, path)
         if path.is_file():
-            saved = torch.load(path, weights_only=True)
-            state.step = saved["step"]
-            state.model.load_state_dict(saved["model"])
-            state.average.load_state_dict(saved["average"])
-            state.optimizer.load_state_dict(saved["optimizer"])
-            torch.set_rng_state(saved["random"])
-            progress(f"going on from step {state.step}")
-        return state
+            self._load(torch.load(path, weights_only=True))
+
+    def follow(self, keep: float) -> None:
+        """Move the average towards the weights."""
+        with torch.no_grad():
+            for average, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
+                average.lerp_(current, 1 - keep)
+
+    def judge(self, phase: Phase) -> None:
+        """Keep the average if it is the best so far; without a judge, the latest."""
+        loss = phase.judge(self.average) if phase.judge else 0.0
+        if phase.judge:
+            progress(f"{phase.name}: calibration rows {loss:.4f}, best so far {min(loss, self.lowest):.4f}")
+        if loss <= self.lowest:  # without calibration rows all are equal, and the latest is kept
+            self.lowest = loss
+            self.best = deepcopy(self.average.state_dict())
 
     def save(self, step: int) -> None:
         saved = {
+            "key": self.key,
             "step": step,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
+            "best": self.best,
+            "lowest": self.lowest,
             "optimizer": self.optimizer.state_dict(),
             "random": torch.get_rng_state(),
         }
         unfinished = self.path.with_suffix(".tmp")
         torch.save(saved, unfinished)
         unfinished.replace(self.path)
+
+    def _load(self, saved: dict[str, Any]) -> None:
+        if saved["key"] != self.key:
+            progress(f"{self.path.name} was made from something else: starting over")
+            return
+        self.step, self.best, self.lowest = saved["step"], saved["best"], saved["lowest"]
+        self.model.load_state_dict(saved["model"])
+        self.average.load_state_dict(saved["average"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        torch.set_rng_state(saved["random"])
+        progress(f"{self.path.name}: going on from step {self.step}")

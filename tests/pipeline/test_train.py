@@ -1,0 +1,150 @@
+"""Training on a dozen rows: it learns, resumes exactly, and leaves an artifact that can be served."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pipeline import training
+from pipeline.batches import Noise, balanced, collate, cut, encode
+from pipeline.prepare import Row, read_rows
+from pipeline.recipe import Recipe
+from pipeline.tokenizer import SPECIAL
+from pipeline.train import make_model, make_tokenizer, run
+from pipeline.training import Phase, weighted_loss
+from shared.errors import ArtifactError
+from shared.settings import Settings
+from worker.engine.artifact import open_artifact
+from worker.engine.model import load_tokenizer
+from worker.engine.prompt import Prompt
+from worker.engine.transformers_engine import TransformersEngine
+
+
+def test_training_learns_and_the_artifact_can_be_served(artifact: Path, work: Path) -> None:
+    engine = TransformersEngine.load(Settings(model=str(artifact), quantization="fp32", torch_threads=1))
+    rows = read_rows(work, "train")
+    answers = engine.classify([row.text for row in rows])
+    right = sum(
+        getattr(answer, "label", None) == row.label for answer, row in zip(answers, rows, strict=True)
+    )
+    assert right >= len(rows) - 1
+
+
+def test_the_loss_on_the_answers_falls(artifact: Path, work: Path, recipe: Recipe) -> None:
+    from transformers import AutoModelForCausalLM
+
+    tokenizer = load_tokenizer(artifact)
+    batch = collate(encode(read_rows(work, "train"), Prompt(recipe.prompt, tokenizer)))
+    phase = Phase("labels", [], 0.0, 0.0, 1.0)
+    trained = AutoModelForCausalLM.from_pretrained(artifact, dtype=torch.float32).eval()
+    with torch.inference_mode():
+        before = weighted_loss(make_model(recipe.model, tokenizer).eval(), batch, phase)
+        after = weighted_loss(trained, batch, phase)
+    assert after < 0.5 * before
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(
+    artifact: Path, recipe: Recipe, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kill comes in the middle of the label phase, after a checkpoint."""
+    for split in ("train", "calibration", "held_out", "unlabelled"):
+        shutil.copy(work / f"{split}.jsonl", tmp_path)
+    step, steps = training._step, []
+
+    def killed(*arguments: object) -> float:
+        steps.append(arguments)
+        if len(steps) == 13:
+            raise KeyboardInterrupt
+        return step(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "_step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe, tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert (tmp_path / "labels.pt").is_file()
+    resumed = run(recipe, tmp_path, tmp_path / "out")
+    whole, parts = (load_file(folder / "model.safetensors") for folder in (artifact, resumed))
+    for name, weights in whole.items():
+        torch.testing.assert_close(parts[name], weights, rtol=1e-3, atol=1e-3)
+
+
+def test_a_checkpoint_of_other_rows_is_not_used(recipe: Recipe, work: Path, artifact: Path) -> None:
+    saved = torch.load(work / "labels.pt", weights_only=True)
+    tokenizer = load_tokenizer(artifact)
+    state = training._State(
+        make_model(recipe.model, tokenizer), recipe.training, work / "labels.pt", "another key"
+    )
+    assert saved["step"] > 0
+    assert state.step == 0
+
+
+def test_a_half_written_artifact_is_refused(artifact: Path, tmp_path: Path) -> None:
+    half = shutil.copytree(artifact, tmp_path / "half")
+    (half / "manifest.json").unlink()
+    with pytest.raises(ArtifactError, match=r"manifest\.json is missing"):
+        open_artifact(half)
+
+
+def test_the_manifest_says_how_it_was_made_and_names_no_place_on_this_machine(
+    artifact: Path, work: Path, data: Path
+) -> None:
+    manifest = json.loads((artifact / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["data"]["splits"]["train"]["rows"] == 12
+    assert manifest["data"]["sources"]["authored"] == {"train": 12}
+    assert manifest["commands"][0].startswith("python -m pipeline.prepare")
+    for path in artifact.iterdir():
+        content = path.read_bytes()
+        for place in (work, data, Path.home(), Path.cwd()):
+            assert str(place).encode() not in content, path.name
+
+
+def test_no_piece_of_the_vocabulary_is_longer_than_the_cap(artifact: Path, recipe: Recipe) -> None:
+    pieces = set(load_tokenizer(artifact).get_vocab()) - set(SPECIAL)
+    assert max(map(len, pieces)) <= recipe.tokenizer.longest_piece
+
+
+def test_digits_are_read_one_by_one_and_control_words_as_one_token(artifact: Path) -> None:
+    tokenizer = load_tokenizer(artifact)
+    assert len(tokenizer("2024", add_special_tokens=False)["input_ids"]) == 4
+    assert len(tokenizer("<|im_end|>", add_special_tokens=False)["input_ids"]) == 1
+
+
+def test_noise_is_seeded_and_leaves_frame_and_answer_alone(recipe: Recipe, work: Path) -> None:
+    import random
+
+    tokenizer = make_tokenizer(recipe, [], work / "tokenizer")
+    example = encode(read_rows(work, "train")[:1], Prompt(recipe.prompt, tokenizer))[0]
+    noise = Noise(tokenizer, split=0.5, leave_out=0.3)
+    one, two = noise(example, random.Random(5)), noise(example, random.Random(5))
+    assert one == two
+    assert one.ids != example.ids
+    assert one.ids[: one.item.start] == example.ids[: example.item.start]
+    assert one.ids[one.item.stop :] == example.ids[example.item.stop :]
+    split_only = Noise(tokenizer, split=0.9, leave_out=0.0)(example, random.Random(5))
+    assert tokenizer.decode(split_only.ids) == tokenizer.decode(example.ids)
+
+
+def test_an_item_whose_pieces_are_all_left_out_keeps_them(recipe: Recipe, work: Path) -> None:
+    import random
+
+    tokenizer = make_tokenizer(recipe, [], work / "tokenizer")
+    example = encode(read_rows(work, "train")[:1], Prompt(recipe.prompt, tokenizer))[0]
+    assert Noise(tokenizer, split=0.0, leave_out=1.0)(example, random.Random(1)) == example
+
+
+def test_batches_hold_each_row_once_and_keep_to_their_size(recipe: Recipe, work: Path) -> None:
+    tokenizer = make_tokenizer(recipe, [], work / "tokenizer")
+    examples = encode(read_rows(work, "train"), Prompt(recipe.prompt, tokenizer))
+    batches = cut(examples, range(len(examples)), 128, seed=3)
+    assert sorted(i for batch in batches for i in batch) == list(range(len(examples)))
+    assert all(len(batch) * max(len(examples[i].ids) for i in batch) <= 128 for batch in batches if batch[1:])
+
+
+def test_rare_labels_come_more_often_and_repeated_sources_as_often_as_said() -> None:
+    rows = [Row(str(i), "", "股市", "", "train") for i in range(8)] + [Row("8", "", "债券", "", "train")]
+    assert balanced(rows, power=0.0, seed=1) == list(range(9))
+    assert balanced(rows, power=1.0, seed=1).count(8) == 8
+    assert balanced([Row("0", "", "股市", "", "train", 3)], power=0.0, seed=1) == [0, 0, 0]
