@@ -9,10 +9,12 @@ are about to ask again (without it, three closed-loop clients fall into batches 
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import Any
 
+from celery.worker import state
 from celery.worker.strategy import default as default_strategy
 from greenlet import getcurrent, greenlet
 
@@ -20,6 +22,7 @@ from worker.peers import Peers
 
 log = logging.getLogger(__name__)
 
+TURN = 1.0  # seconds for which batches may follow each other without a turn of Celery's hub
 LINGER_SHARE = 0.2  # of the last step: what waiting may cost at most
 LINGER_MAX = 0.015  # seconds
 
@@ -40,6 +43,7 @@ class Batch:
         self._size = size
         self._run = run
         self._collected: list[Any] | None = None
+        self._batch: list[Any] = []
         self._done: list[Any] = []
         self._linger = 0.0
 
@@ -59,38 +63,59 @@ class Batch:
             handle(message, body, lambda *_: self._done.append(message), reject, callbacks)
 
         def on_message(message: Any, body: Any, _: Any, reject: Any, callbacks: Any, **__: Any) -> None:
-            if self._collected is not None:  # a peer, delivered by _take_peers below
+            if self._collected is not None:  # delivered by _deliver below
                 return receive(message, body, reject, callbacks)
-            self._collected = []
-            try:
+            with self._collecting():
                 receive(message, body, reject, callbacks)
-                self._take_peers(consumer, message.channel)
-            finally:
-                requests, self._collected = self._collected, None
-                self._run_together(requests, consumer)
+                self._fill(consumer, message.channel)
+            self._run_together(consumer)
+            # While more waits, the next batch is taken at once; the hub gets its turn every second.
+            turn = monotonic() + TURN
+            while monotonic() < turn and not _is_stopping() and self._next(consumer, message.channel):
+                self._run_together(consumer)
             return None
 
         return on_message
+
+    @contextmanager
+    def _collecting(self) -> Iterator[None]:
+        """Inside, requests that Celery has made ready come to `_batch` instead of being run."""
+        self._collected = self._batch = []
+        try:
+            yield
+        finally:
+            self._collected = None
 
     def _collect(self, request: Any) -> None:
         assert self._collected is not None
         self._collected.append(request)
 
-    def _take_peers(self, consumer: Any, channel: Any) -> None:
+    def _fill(self, consumer: Any, channel: Any) -> None:
+        """Add peers to the first request, lingering a moment for them after a batch of more than one."""
         patience = monotonic() + self._linger
-        while self._collected and len(self._collected) < self._size:
-            peers = self._peers.take(self._size - len(self._collected), channel)
-            for peer in peers:
-                peer.accept = consumer.task_consumer.accept
-                consumer.task_consumer.on_message(peer)
-            if not peers:
+        while self._batch and len(self._batch) < self._size:
+            if not self._deliver(consumer, channel, self._size - len(self._batch)):
                 if monotonic() >= patience:
                     return
                 sleep(0.001)
 
-    def _run_together(self, requests: list[Any], consumer: Any) -> None:
-        slots = [_Slot(consumer.on_task_request) for _ in requests]
-        items = [slot.switch(request) for slot, request in zip(slots, requests, strict=True)]
+    def _next(self, consumer: Any, channel: Any) -> bool:
+        """Collect a batch of what waits already; False when nothing does."""
+        with self._collecting():
+            waiting = self._deliver(consumer, channel, self._size)
+            self._fill(consumer, channel)
+            return waiting
+
+    def _deliver(self, consumer: Any, channel: Any, most: int) -> bool:
+        peers = self._peers.take(most, channel)
+        for peer in peers:
+            peer.accept = consumer.task_consumer.accept
+            consumer.task_consumer.on_message(peer)
+        return bool(peers)
+
+    def _run_together(self, consumer: Any) -> None:
+        slots = [_Slot(consumer.on_task_request) for _ in self._batch]
+        items = [slot.switch(request) for slot, request in zip(slots, self._batch, strict=True)]
         parked = [(slot, item) for slot, item in zip(slots, items, strict=True) if not slot.dead]
         if consumer.event_dispatcher:
             consumer.event_dispatcher.flush()  # else Flower sees "started" after the end
@@ -114,6 +139,11 @@ class Batch:
             return
         for slot, outcome in zip(slots, outcomes, strict=True):
             slot.switch(outcome)
+
+
+def _is_stopping() -> bool:
+    """Celery's flags hold None, False, or the exit status, which may be 0."""
+    return any(flag is not None and flag is not False for flag in (state.should_stop, state.should_terminate))
 
 
 class _Slot(greenlet):
