@@ -6,7 +6,7 @@
 --      2 window:all              zset  the same over all clients
 --      3 queue                   list  the Celery queue; its length is "waiting"
 --      4 job:<id>                hash  the new record; no TTL while the job is open
---      5 jobs:open               zset  member = part id, score = ms of admission; permanent
+--      5 jobs:open               zset  member = part id, score = microseconds of admission, so in order; permanent
 --      6 stats                   hash  counters; permanent
 -- ARGV 1 job id  2 client limit  3 client window ms  4 limit over all  5 window over all ms
 --      6 max waiting  7 number of record fields  8.. field, value, …   then one message per text
@@ -48,7 +48,7 @@ for index = 0, texts - 1 do
   record[#record + 1] = message
   if tonumber(ARGV[2]) > 0 then redis.call('ZADD', KEYS[1], now, part) end
   if tonumber(ARGV[4]) > 0 then redis.call('ZADD', KEYS[2], now, part) end
-  redis.call('ZADD', KEYS[5], now, part)
+  redis.call('ZADD', KEYS[5], time[1] * 1000000 + time[2] + index, part)
   redis.call('LPUSH', KEYS[3], message)
 end
 if tonumber(ARGV[2]) > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end

@@ -5,7 +5,7 @@ queue                   list    permanent while texts wait (the Celery queue; it
 unacked:<node>          hash    permanent while that worker has texts in hand (kept by kombu)
 unacked_index:<node>    zset    as unacked (kept by kombu)
 job:<id>                hash    an open job: none; an ended one: WIREDESK_RESULT_TTL from its end
-jobs:open               zset    permanent: one member per text of an open job, scored by its age
+jobs:open               zset    permanent: one member per text of an open job, in order of admission
 done:<id>               list    WIREDESK_RESULT_TTL from the end of the job; wakes waiting requests
 window:client:<client>  zset    the window's length
 window:all              zset    the window's length

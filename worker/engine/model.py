@@ -8,12 +8,14 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers.utils.logging import disable_progress_bar
 
 from shared.errors import ArtifactError
 from worker.engine.artifact import Artifact
 from worker.engine.host_embedding import move_embedding_to_host
 from worker.engine.memory import release
 
+disable_progress_bar()  # a log is no terminal
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tokenizer threads fight the model for cores
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it advises GPU users of CPU machines
 
