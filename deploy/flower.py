@@ -15,9 +15,9 @@ MOST_TASKS = 5000  # kept in memory
 def main() -> None:
     try:
         config = settings()
+        auth, _ = auth_of(config)
     except SettingsError as error:
         sys.exit(f"flower: {error}")
-    auth, _ = auth_of(config)
     # By environment, not on the command line: everybody on the machine can read command lines.
     os.environ["FLOWER_BASIC_AUTH"] = auth
     os.execvp(
@@ -40,13 +40,20 @@ def options(config: Settings) -> list[str]:
 def auth_of(config: Settings) -> tuple[str, bool]:
     """user:password, and whether it has just been generated. A generated one is kept in WIREDESK_DATA."""
     if config.flower_auth:
-        return config.flower_auth, False
+        return _readable_by_flower(config.flower_auth), False
     path = config.data / AUTH_FILE
     if path.is_file():
         return path.read_text(encoding="utf-8").strip(), False
     auth = f"wiredesk:{secrets.token_urlsafe(12)}"
     _write_private(path, auth)
     return auth, True
+
+
+def _readable_by_flower(auth: str) -> str:
+    """Flower takes a comma as the end of a password, and cannot compare other than ASCII."""
+    if "," in auth or not auth.isascii():
+        raise SettingsError("WIREDESK_FLOWER_AUTH must be ASCII and have no comma")
+    return auth
 
 
 def _write_private(path: Path, text: str) -> None:

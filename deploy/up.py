@@ -50,7 +50,7 @@ def start(config: Settings, redis: str) -> subprocess.Popen:
     supervisord = [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(path)]
     say("starting …")
     return subprocess.Popen(
-        [sys.executable, "-m", "deploy.tied", *supervisord],
+        [sys.executable, "-m", "deploy.tied", "TERM", *supervisord],
         cwd=ROOT,
         env=os.environ | ours,
         start_new_session=True,
