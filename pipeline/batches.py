@@ -81,11 +81,18 @@ def encode(rows: Sequence[Row], prompt: Prompt) -> list[Example]:
 
 
 def balanced(rows: Sequence[Row], power: float, seed: int) -> list[int]:
-    """Row numbers, rare labels repeated: a label's share becomes proportional to count^(1 - power)."""
-    count = Counter(row.label for row in rows)
-    most = max(count.values())
+    """Row numbers of one pass: as many as the rows' repeats, rare labels more often than they occur.
+
+    A label's share becomes proportional to count^(1 - power); which of its rows come more or less
+    often is drawn anew with each seed.
+    """
+    count = Counter[str]()
+    for row in rows:
+        count[row.label] += row.repeat
+    weight = {label: n**-power for label, n in count.items()}
+    scale = count.total() / sum(weight[label] * n for label, n in count.items())
     rng = random.Random(seed)  # noqa: S311 - sampling, not secrets
-    times = [row.repeat * (most / count[row.label]) ** power for row in rows]
+    times = [row.repeat * weight[row.label] * scale for row in rows]
     return [i for i, t in enumerate(times) for _ in range(int(t) + (rng.random() < t % 1))]
 
 

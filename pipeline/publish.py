@@ -29,6 +29,7 @@ def publish(model: Any, tokenizer: Any, recipe: Recipe, work: Path, output: Path
     unfinished.mkdir(parents=True)
     parameters = sum(weight.numel() for weight in model.parameters())
     model.to(torch.float16).save_pretrained(unfinished)
+    (unfinished / "model.safetensors").chmod(0o644)  # the library writes it for its owner alone
     tokenizer.save_pretrained(unfinished)
     shutil.copyfile(recipe.taxonomy, unfinished / "taxonomy.toml")
     (unfinished / "prompt.toml").write_text(_prompt_toml(recipe.prompt), encoding="utf-8")

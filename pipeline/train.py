@@ -57,7 +57,7 @@ def learn_language(model: Any, examples: list[Example], recipe: Recipe, work: Pa
     """Next-token training on the items alone. Kept when only labels change: it has seen none."""
     training = recipe.training
     if training.lm_epochs:
-        batches = epochs(training.lm_epochs, examples, range(len(examples)), training)
+        batches = epochs(training.lm_epochs, examples, lambda _: range(len(examples)), training)
         phase = Phase("language", batches, training.lm_rate, 1.0, 0.0)
         key = fingerprint(recipe.model.model_dump(), recipe.tokenizer.model_dump(), training.lm_epochs)
         train(model, examples, phase, training, work / "language.pt", key)
@@ -70,7 +70,7 @@ def learn_labels(
     training = recipe.training
     examples = encode(rows, prompt)
     batches = epochs(
-        training.label_epochs, examples, balanced(rows, training.balance, training.seed), training
+        training.label_epochs, examples, lambda seed: balanced(rows, training.balance, seed), training
     )
     noise = Noise(prompt.tokenizer, training.split_pieces, training.leave_out)
     phase = Phase("labels", batches, training.label_rate, training.lm_weight, 1.0, noise, judge)

@@ -41,11 +41,11 @@ class Phase:
 
 
 def epochs(
-    count: float, examples: Sequence[Example], order: Sequence[int], recipe: Training
+    count: float, examples: Sequence[Example], order: Callable[[int], Sequence[int]], recipe: Training
 ) -> list[list[int]]:
-    """Batches of `count` passes over `order`, each in another random order."""
+    """Batches of `count` passes; `order` gives the example numbers of the pass with a seed."""
     seeds = range(recipe.seed, recipe.seed + math.ceil(count))
-    batches = [batch for seed in seeds for batch in cut(examples, order, recipe.batch_tokens, seed)]
+    batches = [batch for seed in seeds for batch in cut(examples, order(seed), recipe.batch_tokens, seed)]
     return batches[: round(len(batches) * count / max(1, math.ceil(count)))]
 
 

@@ -143,8 +143,8 @@ def test_batches_hold_each_row_once_and_keep_to_their_size(recipe: Recipe, work:
     assert all(len(batch) * max(len(examples[i].ids) for i in batch) <= 128 for batch in batches if batch[1:])
 
 
-def test_rare_labels_come_more_often_and_repeated_sources_as_often_as_said() -> None:
+def test_rare_labels_come_more_often_and_repeated_rows_as_often_as_said() -> None:
     rows = [Row(str(i), "", "股市", "", "train") for i in range(8)] + [Row("8", "", "债券", "", "train")]
     assert balanced(rows, power=0.0, seed=1) == list(range(9))
-    assert balanced(rows, power=1.0, seed=1).count(8) == 8
+    assert 4 <= balanced(rows, power=1.0, seed=1).count(8) <= 5
     assert balanced([Row("0", "", "股市", "", "train", 3)], power=0.0, seed=1) == [0, 0, 0]
