@@ -3,6 +3,7 @@ PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done),python3)
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE := 1
+export HYPOTHESIS_STORAGE_DIRECTORY := .venv/.hypothesis
 export TOKENIZERS_PARALLELISM := false
 
 .PHONY: run test lint bench clean help environment environment-dev
@@ -17,7 +18,7 @@ lint: environment-dev  ## ruff, mypy and the import layers
 	@$(BIN)/ruff check --no-cache .
 	@$(BIN)/ruff format --no-cache --check .
 	@$(BIN)/mypy --cache-dir=/dev/null
-	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/lint-imports --no-cache --no-logo
 
 bench: environment-dev  ## engine and service benchmarks, each with a table and a JSON line
 	@$(BIN)/python -m bench.engine
@@ -26,7 +27,7 @@ bench: environment-dev  ## engine and service benchmarks, each with a table and 
 environment:
 	@$(PYTHON) deploy/bootstrap.py
 
-environment-dev: environment
+environment-dev:
 	@$(PYTHON) deploy/bootstrap.py --dev
 
 clean:  ## remove the environment and caches; data/ and runs/ stay

@@ -24,15 +24,16 @@ def main(arguments):
             "set PYTHON=/path/to/python3.11"
         )
     files = ["requirements.txt", "requirements-dev.txt"] if "--dev" in arguments else ["requirements.txt"]
-    stamp = VENV / (".installed-dev" if "--dev" in arguments else ".installed")
-    wanted = fingerprint(["requirements-api.txt", "constraints.txt", "deploy/bootstrap.py", *files])
-    if stamp.is_file() and stamp.read_text() == wanted:
+    common = ["requirements-api.txt", "constraints.txt", "deploy/bootstrap.py"]
+    stamps = {VENV / (".installed-" + name): fingerprint([*common, name]) for name in files}
+    if all(stamp.is_file() and stamp.read_text() == wanted for stamp, wanted in stamps.items()):
         return
     make_environment()
     install_torch()
     say(f"installing {' and '.join(files)}")
     pip("-c", "constraints.txt", *[part for name in files for part in ("-r", name)])
-    stamp.write_text(wanted)
+    for stamp, wanted in stamps.items():
+        stamp.write_text(wanted)
 
 
 def fingerprint(names):
@@ -85,7 +86,7 @@ def has_nvidia_gpu():
 
 
 def pip(*arguments, quiet=False, required=True):
-    command = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-input"]
+    command = [str(VENV / "bin" / "python"), "-m", "pip", "install", "-qq", "--no-input"]
     environment = dict(os.environ, PIP_DISABLE_PIP_VERSION_CHECK="1")
     output = subprocess.DEVNULL if quiet else None
     code = subprocess.run(

@@ -62,4 +62,4 @@ def test_a_missing_venv_module_is_told_in_one_line(tmp_path, monkeypatch):
 def test_it_needs_the_standard_library_only():
     """It runs before anything is installed: -I -S leaves the interpreter alone with its own library."""
     code = "import sys; sys.path.insert(0, 'deploy'); import bootstrap; bootstrap.torch_sources(0, '', '')"
-    subprocess.run([sys.executable, "-I", "-S", "-c", code], cwd=ROOT, check=True, timeout=30)
+    subprocess.run([sys.executable, "-I", "-S", "-B", "-c", code], cwd=ROOT, check=True, timeout=30)
