@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.card import card
 from pipeline.figures import Figures, figures
-from pipeline.prepare import Row, arguments, key, prepare, read_jsonl, read_rows, write_rows
+from pipeline.prepare import Row, arguments, ensure_prepared, key, read_jsonl, read_rows
 from pipeline.publish import write_json
 from pipeline.recipe import load_recipe
 from shared.errors import ItemError, RecipeError
@@ -43,8 +43,7 @@ def main() -> None:
     options = parser.parse_args()
     recipe = load_recipe(options.recipe)
     work = options.work or Path("runs") / recipe.name
-    if not (work / "held_out.jsonl").is_file():
-        write_rows(prepare(recipe, options.data), work)
+    ensure_prepared(recipe, options.data, work)
     artifact = options.artifact or Path("models") / recipe.name
     rows = read_rows(work, "held_out") + [row for path in options.items for row in read_items(path)]
     refuse_leaks(rows, work)

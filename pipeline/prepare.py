@@ -53,6 +53,15 @@ def prepare(recipe: Recipe, data: Path) -> list[Row]:
     ]
 
 
+def ensure_prepared(recipe: Recipe, data: Path, work: Path) -> None:
+    """Prepare unless `work` holds rows that were prepared with the same sources."""
+    made_from = work / "sources.json"
+    wanted = json.dumps(recipe.model_dump(mode="json", include={"sources", "exclude"}), ensure_ascii=False)
+    if not made_from.is_file() or made_from.read_text(encoding="utf-8") != wanted:
+        write_rows(prepare(recipe, data), work)
+        made_from.write_text(wanted, encoding="utf-8")
+
+
 def write_rows(rows: Iterable[Row], folder: Path) -> None:
     """One JSON-lines file per split."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -172,9 +181,10 @@ def arguments(description: str) -> argparse.ArgumentParser:
 def main() -> None:
     options = arguments("Clean, de-duplicate and split labelled texts.").parse_args()
     recipe = load_recipe(options.recipe)
-    rows = prepare(recipe, options.data)
-    write_rows(rows, options.work or Path("runs") / recipe.name)
-    print(counts(rows))
+    work = options.work or Path("runs") / recipe.name
+    (work / "sources.json").unlink(missing_ok=True)  # prepare anew: the data may have changed
+    ensure_prepared(recipe, options.data, work)
+    print(counts(row for split in SPLITS for row in read_rows(work, split)))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 python -m pipeline.train --recipe pipeline/recipes/newsroom-mini.toml --data DIR
 
-Data that has not been prepared yet is prepared first. A run that was killed goes on where it was.
+Data that has not been prepared with this recipe's sources is prepared first. A run that was killed goes
+on where it was.
 """
 
 import os
@@ -13,7 +14,7 @@ import torch
 
 from pipeline.batches import Example, Noise, balanced, encode
 from pipeline.calibration import Judge
-from pipeline.prepare import Row, arguments, prepare, read_rows, write_rows
+from pipeline.prepare import Row, arguments, ensure_prepared, read_rows
 from pipeline.publish import publish
 from pipeline.recipe import ModelShape, Recipe, load_recipe, progress
 from pipeline.tokenizer import PAD, train_tokenizer
@@ -34,8 +35,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     recipe = load_recipe(options.recipe)
     work = options.work or Path("runs") / recipe.name
-    if not (work / "train.jsonl").is_file():
-        write_rows(prepare(recipe, options.data), work)
+    ensure_prepared(recipe, options.data, work)
     artifact = run(recipe, work, options.output or Path("models") / recipe.name)
     progress(f"wrote {artifact}; next: python -m pipeline.evaluate --recipe {options.recipe} --data DIR")
 

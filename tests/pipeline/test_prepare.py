@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.prepare import Row, counts, key, prepare, read_rows, write_rows
+from pipeline.prepare import Row, counts, ensure_prepared, key, prepare, read_rows, write_rows
 from pipeline.recipe import Recipe, load_recipe
 from shared.errors import RecipeError
 from tests.pipeline.conftest import write_jsonl, write_recipe
@@ -83,6 +83,17 @@ def test_preparing_twice_gives_the_same_files(recipe: Recipe, data: Path, tmp_pa
         write_rows(prepare(recipe, data), tmp_path / name)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_rows_of_an_older_recipe_are_prepared_again(recipe: Recipe, data: Path, tmp_path: Path) -> None:
+    """They could hold out other rows than the model's, and so measure it on what it learnt."""
+    ensure_prepared(recipe, data, tmp_path)
+    (tmp_path / "train.jsonl").write_text("", encoding="utf-8")
+    ensure_prepared(recipe, data, tmp_path)
+    assert read_rows(tmp_path, "train") == []
+    source = recipe.sources[0].model_copy(update={"repeat": 2})
+    ensure_prepared(recipe.model_copy(update={"sources": (source,)}), data, tmp_path)
+    assert len(read_rows(tmp_path, "train")) == 12
 
 
 def test_rows_survive_their_file(tmp_path: Path) -> None:
