@@ -12,7 +12,7 @@ from tests.deploy.stack import Stack
 from tests.services import ROOT, running
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```(bash|python)\n(.*?)```\n```(?:json)?\n(.*?)```", README, flags=re.DOTALL)
+EXAMPLES = re.findall(r"```(bash|python)\n([^`]*)```\n```(?:json)?\n([^`]*)```", README, flags=re.DOTALL)
 VARIES = {"id", "created", "created_at", "timing", "probability", "probabilities", "label_mass", "position"}
 
 
@@ -33,7 +33,7 @@ def shape(value: object) -> object:
 def run(language: str, code: str, port: int) -> str:
     code = code.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
     program = ["bash", "-euc", code] if language == "bash" else [sys.executable, "-c", code]
-    return subprocess.run(program, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(program, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 def test_the_readme_has_its_examples():
