@@ -9,22 +9,17 @@ from redis import Redis
 
 from api.errors import ApiError
 from api.schemas import CLASSIFIER, Model
+from shared.description import Description
 from shared.keys import Keys
 
 FRESH = 0.5  # seconds that one look at Redis serves a process
 
 
-@dataclass(frozen=True)
-class Worker:
+@dataclass(frozen=True, kw_only=True)
+class Worker(Description):
     """A worker that has published itself; `ready` while it is alive with its model loaded."""
 
     node: str
-    name: str
-    revision: str
-    labels: tuple[str, ...]
-    device: str
-    quantization: str
-    memory_bytes: int
     ready: bool
 
 

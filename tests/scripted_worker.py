@@ -11,10 +11,11 @@ import signal
 import time
 from collections.abc import Sequence
 
+from shared.description import Description
 from shared.redis_client import connect
 from shared.settings import Settings
 from worker.__main__ import run
-from worker.engine.protocol import Classification, Description
+from worker.engine.protocol import Classification
 
 LABELS = ("货币政策", "其他")
 
@@ -37,7 +38,9 @@ class ScriptedEngine:
         return [self._answer(text) for text in texts]
 
     def describe(self) -> Description:
-        return Description("scripted", "1", LABELS, "cpu", "none", 0)
+        return Description(
+            name="scripted", revision="1", labels=LABELS, device="cpu", quantization="none", memory_bytes=0
+        )
 
     def _answer(self, text: str) -> Classification:
         label = LABELS[len(text) % 2]

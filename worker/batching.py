@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import Any
 
-from celery.worker import state
 from celery.worker.strategy import default as default_strategy
 from greenlet import getcurrent, greenlet
 
 from worker.peers import Peers
+from worker.stopping import is_stopping
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Batch:
             self._run_together(consumer)
             # While more waits, the next batch is taken at once; the hub gets its turn every second.
             turn = monotonic() + TURN
-            while monotonic() < turn and not _is_stopping() and self._next(consumer, message.channel):
+            while monotonic() < turn and not is_stopping() and self._next(consumer, message.channel):
                 self._run_together(consumer)
             return None
 
@@ -139,11 +139,6 @@ class Batch:
             return
         for slot, outcome in zip(slots, outcomes, strict=True):
             slot.switch(outcome)
-
-
-def _is_stopping() -> bool:
-    """Celery's flags hold None, False, or the exit status, which may be 0."""
-    return any(flag is not None and flag is not False for flag in (state.should_stop, state.should_terminate))
 
 
 class _Slot(greenlet):

@@ -4,14 +4,17 @@ Works on the same keys and the same bookkeeping as kombu's channel, which stays 
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from kombu.transport.virtual import QoS
-from redis import Redis
+from redis import Redis, RedisError
 
 from shared.keys import QUEUE, Keys
 from shared.redis_client import read_script
+
+log = logging.getLogger(__name__)
 
 ROUTE = f', "", "{QUEUE}"'
 
@@ -26,7 +29,10 @@ class Peers:
         self._take = redis.register_script(read_script(__file__, "take.lua"))
 
     def take(self, most: int, channel: Any) -> list[Any]:
-        """Up to `most` waiting messages, oldest first, noted as unacknowledged by this node."""
+        """Up to `most` waiting messages, oldest first, noted as unacknowledged by this node.
+
+        None while Redis fails: what is in hand runs without peers.
+        """
         keys = self._keys
         names = [keys.queue, keys.unacked(self._node), keys.unacked_index(self._node)]
         messages = [
@@ -46,4 +52,7 @@ class Peers:
             pipe = self._redis.pipeline(transaction=False)
             pipe.hdel(self._keys.unacked(self._node), *tags)
             pipe.zrem(self._keys.unacked_index(self._node), *tags)
-            pipe.execute()
+            try:
+                pipe.execute()
+            except RedisError as error:
+                log.warning("%d texts not struck off: %s", len(tags), type(error).__name__)

@@ -10,10 +10,10 @@ from dataclasses import asdict
 
 from redis import Redis
 
+from shared.description import Description
 from shared.errors import WiredeskError
 from shared.keys import ALIVE_TTL_MS, DESCRIPTION_TTL, Keys
 from shared.settings import Settings
-from worker.engine.protocol import Description
 
 log = logging.getLogger(__name__)
 

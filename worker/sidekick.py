@@ -8,6 +8,7 @@ from redis import RedisError
 
 from worker.presence import NodeNameTaken, Presence
 from worker.recovery import Recovery
+from worker.stopping import is_stopping
 
 log = logging.getLogger(__name__)
 BEAT = 1.0  # seconds; a third of the claim's lifetime
@@ -36,6 +37,9 @@ class Sidekick(threading.Thread):
                 os._exit(70)
             except RedisError as error:
                 log.warning("Redis does not answer: %s", type(error).__name__)
+                if is_stopping():  # Celery would wait for Redis for ever; what is in hand is put back later
+                    log.critical("asked to stop while Redis is away: leaving at once")
+                    os._exit(75)
 
     def stop(self) -> None:
         self._stop_asked.set()

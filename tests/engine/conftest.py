@@ -9,9 +9,6 @@ from shared.settings import Settings
 from tests.engine.tiny import write_tiny_artifact
 from worker.engine.transformers_engine import TransformersEngine
 
-MINI = Path(__file__).parents[2] / "models" / "newsroom-mini"
-collect_ignore = [] if MINI.is_dir() else ["test_newsroom_mini.py"]
-
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:

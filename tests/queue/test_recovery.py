@@ -183,3 +183,11 @@ def test_results_survive_a_kill_of_redis(tmp_path, keys: Keys):
             assert redis.get("test:accepted") == "1"
     finally:
         server.stop()
+
+
+def test_a_worker_whose_redis_is_gone_still_stops(tmp_path):
+    server = RedisServer(tmp_path)
+    worker = Worker(server, tmp_path).wait_until_ready()
+    server.kill()
+    wait_until(lambda: "Connection to broker lost" in worker.output, "it notices", 30)
+    worker.stop(60)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.description import Description
 from shared.errors import ItemError
 
 
@@ -26,18 +27,6 @@ class Classification:
     @property
     def probability(self) -> float:
         return self.probabilities[self.label]
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a worker publishes about the model it serves."""
-
-    name: str
-    revision: str
-    labels: tuple[str, ...]
-    device: str
-    quantization: str
-    memory_bytes: int
 
 
 class Engine(Protocol):

@@ -5,9 +5,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from shared.description import Description
 from shared.errors import ItemError
 from shared.taxonomy import load_taxonomy
-from worker.engine.protocol import Classification, Description
+from worker.engine.protocol import Classification
 
 TAXONOMY = Path(__file__).parents[2] / "shared" / "taxonomies" / "newsroom.toml"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from shared.description import Description
 from shared.errors import ArtifactError, EngineFailure, ItemError
 from shared.settings import Settings
 from worker.engine.artifact import Artifact, open_artifact
@@ -17,7 +18,7 @@ from worker.engine.memory import memory_bytes, ran_out, release
 from worker.engine.model import load_model, load_tokenizer, resolve
 from worker.engine.prefix import FrozenPrefix
 from worker.engine.prompt import Item, Prompt
-from worker.engine.protocol import Classification, Description
+from worker.engine.protocol import Classification
 from worker.engine.scoring import PackedScorer
 from worker.engine.self_check import check
 
