@@ -44,7 +44,6 @@ class Batch:
         self._run = run
         self._collected: list[Any] | None = None
         self._batch: list[Any] = []
-        self._done: list[Any] = []
         self._linger = 0.0
 
     def join(self, item: Any) -> Any:
@@ -59,8 +58,8 @@ class Batch:
         handle = default_strategy(task, app, _Collecting(consumer, self._collect))
 
         def receive(message: Any, body: Any, reject: Any, callbacks: Any) -> None:
-            # Acknowledged together, once all outcomes are stored.
-            handle(message, body, lambda *_: self._done.append(message), reject, callbacks)
+            # Acknowledged together, by the call that takes the next messages.
+            handle(message, body, lambda *_: self._peers.acknowledge(message), reject, callbacks)
 
         def on_message(message: Any, body: Any, _: Any, reject: Any, callbacks: Any, **__: Any) -> None:
             if self._collected is not None:  # delivered by _deliver below
@@ -71,7 +70,7 @@ class Batch:
             self._run_together(consumer)
             # While more waits, the next batch is taken at once; the hub gets its turn every second.
             turn = monotonic() + TURN
-            while monotonic() < turn and not is_stopping() and self._next(consumer, message.channel):
+            while self._next(consumer, message.channel, most=self._size if monotonic() < turn else 0):
                 self._run_together(consumer)
             return None
 
@@ -99,10 +98,10 @@ class Batch:
                     return
                 sleep(0.001)
 
-    def _next(self, consumer: Any, channel: Any) -> bool:
-        """Collect a batch of what waits already; False when nothing does."""
+    def _next(self, consumer: Any, channel: Any, most: int) -> bool:
+        """Strike off what is done and collect a batch of what waits already; False when nothing does."""
         with self._collecting():
-            waiting = self._deliver(consumer, channel, self._size)
+            waiting = self._deliver(consumer, channel, 0 if is_stopping() else most)
             self._fill(consumer, channel)
             return waiting
 
@@ -122,8 +121,6 @@ class Batch:
         began = monotonic()
         self._resume([slot for slot, _ in parked], [item for _, item in parked])
         lasted = monotonic() - began
-        done, self._done = self._done, []
-        self._peers.acknowledge(done)
         self._linger = min(LINGER_MAX, LINGER_SHARE * lasted) if len(parked) > 1 else 0.0
 
     def _resume(self, slots: list["_Slot"], items: list[Any]) -> None:
