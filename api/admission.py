@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from redis import Redis
 
+from api.clients import Client
 from api.errors import ApiError
 from shared.job import VERSION, Endpoint, Request, new_job_id
-from shared.keys import Keys
 from shared.message import encode_message
 from shared.redis_client import read_script
+from shared.redis_keys import Keys
 from shared.settings import Settings
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
@@ -35,18 +36,18 @@ class Admission:
         self._config = config
         self._script = redis.register_script(read_script(__file__, "admission.lua"))
 
-    def admit(self, client: str, endpoint: Endpoint, request: Request) -> Admitted:
+    def admit(self, client: Client, endpoint: Endpoint, request: Request) -> Admitted:
         """Write the job and its messages, or change nothing.
 
         Raises:
             ApiError: 400, more texts than could ever be admitted; 429, a window; 503, a full queue.
         """
-        self._check_fits(len(request.texts))
+        self._check_fits(len(request.texts), client)
         job_id, keys, config = new_job_id(), self._keys, self._config
-        record = self._record(client, endpoint, request)
+        record = self._record(client.id, endpoint, request)
         verdict, value = self._script(
             keys=[
-                keys.window_client(client),
+                keys.window_client(client.id),
                 keys.window_all,
                 keys.queue,
                 keys.job(job_id),
@@ -55,7 +56,7 @@ class Admission:
             ],
             args=[
                 job_id,
-                config.rate_per_minute,
+                client.rate_per_minute,
                 MINUTE_MS,
                 config.rate_per_hour,
                 HOUR_MS,
@@ -67,7 +68,7 @@ class Admission:
         )
         if verdict == "admitted":
             return Admitted(job_id, position=value)
-        raise self._refusal(verdict, value)
+        raise self._refusal(verdict, value, client)
 
     def _record(self, client: str, endpoint: Endpoint, request: Request) -> list[str | int]:
         body = request.to_json()
@@ -82,15 +83,15 @@ class Admission:
         }
         return [cell for field in fields.items() for cell in field]
 
-    def _check_fits(self, texts: int) -> None:
+    def _check_fits(self, texts: int, client: Client) -> None:
         config = self._config
-        limits = (config.max_waiting, config.rate_per_minute, config.rate_per_hour)
+        limits = (config.max_waiting, client.rate_per_minute, config.rate_per_hour)
         most = min((limit for limit in limits if limit), default=texts)
         if texts > most:
             message = f"'input' has {texts} texts; send at most {most} in one request."
             raise ApiError(400, "too_many_texts", message, "input")
 
-    def _refusal(self, verdict: str, value: int) -> ApiError:
+    def _refusal(self, verdict: str, value: int, client: Client) -> ApiError:
         config = self._config
         if verdict == "full":
             retry_after = self._drain_time()
@@ -98,7 +99,7 @@ class Admission:
             return ApiError(503, "queue_full", message, headers={"Retry-After": str(retry_after)})
         retry_after = math.ceil(value / 1000)
         whose = (
-            f"You may send {config.rate_per_minute} texts a minute"
+            f"You may send {client.rate_per_minute} texts a minute"
             if verdict == "client"
             else f"All clients together may send {config.rate_per_hour} texts an hour"
         )

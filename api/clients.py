@@ -1,11 +1,24 @@
-"""Who is asking: one function from a request to a client id, which scopes limits and jobs."""
+"""Who is asking: one function from a request to a client, which scopes limits and jobs."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from shared.job import Priority
 from shared.settings import Network
 
 Address = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """Who sends a request, and what it may do. A rate of 0 is no limit."""
+
+    id: str
+    rate_per_minute: int = 0
+    rate_per_hour: int = 0  # of its own; the limit over all clients holds besides
+    priority: Priority = "interactive"  # the highest that it may ask for
+    admin: bool = False
 
 
 def client_id(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:

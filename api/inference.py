@@ -5,7 +5,7 @@ from flask import Blueprint, Response, request
 from api.admission import Admitted
 from api.answers import answer, job_status
 from api.body import parse, read_json_object
-from api.clients import client_id
+from api.clients import Client, client_id
 from api.errors import ApiError, error_response
 from api.responses import json_response
 from api.schemas import ChatRequest, ClassifyRequest, JobStatus
@@ -53,7 +53,7 @@ def create_job() -> Response:
 def get_job(job_id: str) -> Response:
     desk = service()
     job = desk.jobs.read(job_id)
-    if job is None or job.client != _client(desk):
+    if job is None or job.client != _caller(desk).id:
         message = "There is no such job: the id is unknown, or its result has expired."
         raise ApiError(404, "job_not_found", message, "id")
     position = desk.jobs.position(job_id) if job.state == "queued" else None
@@ -82,7 +82,7 @@ def _answer_now(endpoint: Endpoint, body: dict) -> Response:
 def _admit(desk: Service, endpoint: Endpoint, body: dict) -> Admitted:
     texts, asked, param = _asked_in_chat(body) if endpoint == CHAT else _asked_to_classify(body)
     _check_texts(texts, param, desk.config.max_characters)
-    return desk.admission.admit(_client(desk), endpoint, Request(texts, desk.models.resolve(asked)))
+    return desk.admission.admit(_caller(desk), endpoint, Request(texts, desk.models.resolve(asked)))
 
 
 def _asked_to_classify(body: dict) -> Asked:
@@ -113,6 +113,7 @@ def _without_empty(status: JobStatus) -> dict:
     return {name: value for name, value in status.model_dump().items() if value is not None}
 
 
-def _client(desk: Service) -> str:
+def _caller(desk: Service) -> Client:
     forwarded_for = ",".join(request.headers.getlist("X-Forwarded-For"))
-    return client_id(request.remote_addr or "", forwarded_for, desk.config.trusted_proxies)
+    address = client_id(request.remote_addr or "", forwarded_for, desk.config.trusted_proxies)
+    return Client(id=address, rate_per_minute=desk.config.rate_per_minute)

@@ -10,7 +10,7 @@ from redis import Redis
 from api.errors import ApiError
 from api.schemas import CLASSIFIER, Model
 from shared.description import Description
-from shared.keys import Keys
+from shared.redis_keys import Keys
 
 FRESH = 0.5  # seconds that one look at Redis serves a process
 

@@ -9,8 +9,8 @@ from redis import Redis
 from api.admission import Admission
 from api.models import Models
 from api.waiting import SLICE, Jobs
-from shared.keys import Keys
 from shared.redis_client import connect
+from shared.redis_keys import Keys
 from shared.settings import Settings
 
 COMMAND_TIMEOUT = 0.8  # seconds: with a frozen Redis a request must be refused within one

@@ -11,7 +11,7 @@ import time
 from redis import Redis, RedisError
 
 from shared.job import JobRecord
-from shared.keys import Keys
+from shared.redis_keys import Keys
 
 SLICE = 1.0  # seconds
 

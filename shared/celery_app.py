@@ -3,7 +3,7 @@
 from celery import Celery
 from kombu import Queue
 
-from shared.keys import QUEUE, Keys
+from shared.redis_keys import QUEUE, Keys
 from shared.settings import Settings, settings
 
 

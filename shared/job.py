@@ -16,6 +16,7 @@ from typing import Any, Literal
 VERSION = 1
 TASK = "wiredesk.classify"
 Endpoint = Literal["/v1/classify", "/v1/chat/completions"]
+Priority = Literal["interactive", "bulk"]
 State = Literal["queued", "running", "succeeded", "failed", "cancelled", "expired"]
 ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled", "expired"})
 

@@ -12,7 +12,7 @@ import uuid
 from typing import Any
 
 from shared.job import TASK, part_id
-from shared.keys import QUEUE
+from shared.redis_keys import QUEUE
 
 _ORIGIN = f"{os.getpid()}@{socket.gethostname()}"
 _EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from shared.keys import Keys
 from shared.redis_client import connect
+from shared.redis_keys import Keys
 from tests.services import PREFIX, RedisServer
 
 PERMANENT = ("jobs:open", "workers", "stats", "stats:recent", "queue", "_kombu", "unacked")
-"""Prefixes of keys that live on purpose (shared/keys.py); every other key must have a lifetime."""
+"""Prefixes of keys that live on purpose (shared/redis_keys.py); every other key must have a lifetime."""
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ import httpx2 as httpx
 from redis import RedisError
 
 from deploy.redis_server import command, find_server
-from shared.keys import Keys
 from shared.redis_client import connect
+from shared.redis_keys import Keys
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent

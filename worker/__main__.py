@@ -9,9 +9,9 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from shared.errors import WiredeskError
-from shared.keys import Keys
 from shared.logs import set_up_logging
 from shared.redis_client import connect
+from shared.redis_keys import Keys
 from shared.settings import Settings, settings
 from worker.app import make_worker
 from worker.classify import Classifier

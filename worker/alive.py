@@ -4,8 +4,8 @@ import sys
 
 from redis import RedisError
 
-from shared.keys import Keys
 from shared.redis_client import connect
+from shared.redis_keys import Keys
 from shared.settings import settings
 from worker.presence import is_ready, node_name
 

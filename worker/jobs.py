@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from redis import Redis
 
 from shared.job import PartResult, Request, split_part_id
-from shared.keys import RECENT, Keys
 from shared.redis_client import read_script
+from shared.redis_keys import RECENT, Keys
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any
 from kombu.transport.virtual import QoS
 from redis import Redis, RedisError
 
-from shared.keys import QUEUE, Keys
 from shared.redis_client import read_script
+from shared.redis_keys import QUEUE, Keys
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from redis import Redis
 
 from shared.description import Description
 from shared.errors import WiredeskError
-from shared.keys import ALIVE_TTL_MS, DESCRIPTION_TTL, Keys
+from shared.redis_keys import ALIVE_TTL_MS, DESCRIPTION_TTL, Keys
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)

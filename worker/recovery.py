@@ -4,8 +4,8 @@ import logging
 
 from redis import Redis
 
-from shared.keys import Keys
 from shared.message import part_of
+from shared.redis_keys import Keys
 from worker.jobs import Jobs
 
 log = logging.getLogger(__name__)

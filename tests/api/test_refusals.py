@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 from redis import Redis
 
-from shared.keys import Keys
+from shared.redis_keys import Keys
 from tests.services import free_port
 
 CLASSIFY, CHAT, JOBS = "/v1/classify", "/v1/chat/completions", "/v1/jobs"

@@ -7,10 +7,11 @@ import pytest
 from redis import Redis
 
 from api.admission import Admission
+from api.clients import Client
 from api.waiting import Jobs
 from shared.job import JobRecord, Request
-from shared.keys import Keys
 from shared.redis_client import connect
+from shared.redis_keys import Keys
 from shared.settings import Settings
 from tests.services import PREFIX, RedisServer, Worker
 from tests.waiting import wait_until
@@ -22,10 +23,12 @@ class Desk:
     def __init__(self, redis: Redis, waits: Redis, keys: Keys, **settings: object):
         config = Settings(**{"key_prefix": PREFIX, "rate_per_minute": 0, "rate_per_hour": 0} | settings)
         self.admission = Admission(redis, keys, config)
+        self._rate = config.rate_per_minute
         self.jobs = Jobs(redis, waits, keys)
 
     def submit(self, *texts: str, client: str = "tester") -> str:
-        return self.admission.admit(client, "/v1/classify", Request(texts, "news-classifier")).job_id
+        caller = Client(id=client, rate_per_minute=self._rate)
+        return self.admission.admit(caller, "/v1/classify", Request(texts, "news-classifier")).job_id
 
     def ended(self, job_id: str) -> JobRecord:
         job = self.jobs.wait(job_id, 30, None)

@@ -7,7 +7,7 @@ from redis import Redis
 
 from api.admission import HOUR_MS
 from api.errors import ApiError
-from shared.keys import Keys
+from shared.redis_keys import Keys
 from tests.queue.conftest import Desk
 
 

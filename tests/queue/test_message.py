@@ -8,8 +8,8 @@ from redis import Redis
 
 from shared.celery_app import make_celery
 from shared.job import TASK
-from shared.keys import QUEUE, Keys
 from shared.message import encode_message, part_of
+from shared.redis_keys import QUEUE, Keys
 from shared.settings import Settings
 from tests.services import PREFIX, RedisServer
 

@@ -8,8 +8,8 @@ import pytest
 from redis import Redis
 
 from shared.job import PartResult
-from shared.keys import Keys
 from shared.redis_client import connect
+from shared.redis_keys import Keys
 from tests.queue.conftest import Desk
 from tests.services import RedisServer, Worker
 from tests.waiting import wait_until
