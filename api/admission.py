@@ -3,16 +3,18 @@
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from redis import Redis
 
 from api.clients import Client
 from api.errors import ApiError
-from shared.job import VERSION, Endpoint, Request, new_job_id
+from shared.job import VERSION, Endpoint, JobRecord, Priority, Request, new_job_id
 from shared.message import encode_message
-from shared.redis_client import read_script
 from shared.redis_keys import Keys
+from shared.scripts import job_script
 from shared.settings import Settings
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
@@ -20,89 +22,149 @@ LONGEST_RETRY = 120  # seconds: openai's client waits this long at most, and giv
 DRAIN_SAMPLE = 50  # recent texts from which the drain rate is measured
 UNKNOWN_DRAIN = 5  # seconds to wait when nothing has been measured yet
 
+How = Literal["admitted", "cached", "joined", "repeated"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """How a request wants to be treated.
+
+    Attributes:
+        waits: its caller stays on the connection; a queued job that nobody waits for any more is cancelled.
+        expires_in: seconds after which a job that nobody has begun is not wanted any more.
+        digests: names of the answers in the cache, one for each text; empty: don't reuse answers.
+        store: the answers may be reused for others who ask the same.
+    """
+
+    priority: Priority = "interactive"
+    waits: bool = False
+    expires_in: float | None = None
+    idempotency_key: str | None = None
+    digests: Sequence[str] = ()
+    store: bool = True
+
 
 @dataclass(frozen=True)
 class Admitted:
     job_id: str
-    position: int  # texts that waited before it
+    how: How
+    priority: Priority
+    position: int = 0  # texts that waited before it
 
 
 class Admission:
-    """Admits jobs within both rate windows and the queue's bound, exactly and atomically."""
+    """Admits jobs within the rate windows and the queue's bound, exactly and atomically."""
 
     def __init__(self, redis: Redis, keys: Keys, config: Settings):
         self._redis = redis
         self._keys = keys
         self._config = config
-        self._script = redis.register_script(read_script(__file__, "admission.lua"))
+        self._script = job_script(redis, config, __file__, "admission.lua")
+        self._keep_ms = int((config.queue_timeout + config.result_ttl) * 1000)
 
-    def admit(self, client: Client, endpoint: Endpoint, request: Request) -> Admitted:
-        """Write the job and its messages, or change nothing.
+    def admit(self, client: Client, endpoint: Endpoint, request: Request, terms: Terms = Terms()) -> Admitted:
+        """Write the job and its messages, join the same work in flight, or change nothing.
 
         Raises:
-            ApiError: 400, more texts than could ever be admitted; 429, a window; 503, a full queue.
+            ApiError: 400, more texts than could ever be admitted; 422, the idempotency key belongs to other
+                work; 429, a window; 503, a full queue or a drain.
         """
-        self._check_fits(len(request.texts), client)
-        job_id, keys, config = new_job_id(), self._keys, self._config
-        record = self._record(client.id, endpoint, request)
-        verdict, value = self._script(
-            keys=[
-                keys.window_client(client.id),
-                keys.window_all,
-                keys.queue,
-                keys.job(job_id),
-                keys.open_jobs,
-                keys.stats,
-            ],
-            args=[
-                job_id,
-                client.rate_per_minute,
-                MINUTE_MS,
-                config.rate_per_hour,
-                HOUR_MS,
-                config.max_waiting,
-                len(record) // 2,
-                *record,
-                *(encode_message(job_id, index) for index in range(len(request.texts))),
-            ],
-        )
-        if verdict == "admitted":
-            return Admitted(job_id, position=value)
-        raise self._refusal(verdict, value, client)
+        return self._ask(client, endpoint, request, terms, new_job_id(), retry=False)
 
-    def _record(self, client: str, endpoint: Endpoint, request: Request) -> list[str | int]:
-        body = request.to_json()
-        fields: dict[str, str | int] = {
+    def retry(self, client: Client, job: JobRecord) -> Admitted:
+        """Run a failed job again, under its own id and the same limits as a new one.
+
+        Raises:
+            ApiError: 409, it has not failed or is being retried already; and as `admit`.
+        """
+        if job.state != "failed" or job.request is None:
+            raise _not_failed(job.state)
+        request = Request.from_json(job.request)
+        return self._ask(client, job.endpoint, request, Terms(priority=job.priority), job.id, retry=True)
+
+    def _ask(
+        self, client: Client, endpoint: Endpoint, request: Request, terms: Terms, job_id: str, *, retry: bool
+    ) -> Admitted:
+        self._check_fits(len(request.texts), client, terms.priority)
+        body, config = request.to_json(), self._config
+        fingerprint = _fingerprint(client.id, endpoint, body)
+        record = {
             "v": VERSION,
-            "client": client,
+            "client": client.id,
             "endpoint": endpoint,
-            "priority": "interactive",
-            "fingerprint": _fingerprint(client, endpoint, body),
+            "priority": terms.priority,
+            "fingerprint": fingerprint,
             "model": request.model,
             "request": body,
+            "store": int(terms.store),
         }
-        return [cell for field in fields.items() for cell in field]
+        ask = {
+            "id": job_id,
+            "client": client.id,
+            "priority": terms.priority,
+            "texts": len(request.texts),
+            "messages": [encode_message(job_id, i, terms.priority) for i in range(len(request.texts))],
+            "cache": list(terms.digests) if config.cache_ttl else [],
+            "record": record,
+            "flight": fingerprint,
+            "waits": terms.waits,
+            "expires_in": int(min(terms.expires_in or math.inf, config.queue_timeout) * 1000),
+            "keep": self._keep_ms,
+            "windows": self._windows(client),
+            "max_waiting": config.max_waiting,
+            "max_bulk": config.max_waiting_bulk,
+            "retry": retry,
+        }
+        if terms.idempotency_key is not None:
+            ask["idempotency"] = self._keys.idempotency(_digest([client.id, terms.idempotency_key]))
+        verdict, value, *more = self._script(json.dumps(ask, ensure_ascii=False))
+        if verdict in ("admitted", "cached", "joined", "repeated"):
+            return Admitted(value, verdict, terms.priority, *more)
+        raise self._refusal(verdict, value, client)
 
-    def _check_fits(self, texts: int, client: Client) -> None:
+    def _windows(self, client: Client) -> list[tuple[str, int, int, str]]:
+        keys = self._keys
+        return [
+            (keys.window_client(client.id), client.rate_per_minute, MINUTE_MS, "client"),
+            (keys.window_hour(client.id), client.rate_per_hour, HOUR_MS, "client_hour"),
+            (keys.window_all, self._config.rate_per_hour, HOUR_MS, "all"),
+        ]
+
+    def _check_fits(self, texts: int, client: Client, priority: Priority) -> None:
         config = self._config
-        limits = (config.max_waiting, client.rate_per_minute, config.rate_per_hour)
+        bound = min(config.max_waiting, config.max_waiting_bulk) if priority == "bulk" else config.max_waiting
+        limits = (bound, client.rate_per_minute, client.rate_per_hour, config.rate_per_hour)
         most = min((limit for limit in limits if limit), default=texts)
         if texts > most:
             message = f"'input' has {texts} texts; send at most {most} in one request."
             raise ApiError(400, "too_many_texts", message, "input")
 
-    def _refusal(self, verdict: str, value: int, client: Client) -> ApiError:
-        config = self._config
-        if verdict == "full":
-            retry_after = self._drain_time()
-            message = f"{value} texts already wait, {config.max_waiting} may; retry in {retry_after} s."
-            return ApiError(503, "queue_full", message, headers={"Retry-After": str(retry_after)})
-        retry_after = math.ceil(value / 1000)
-        whose = (
-            f"You may send {client.rate_per_minute} texts a minute"
-            if verdict == "client"
-            else f"All clients together may send {config.rate_per_hour} texts an hour"
-        )
+    def _refusal(self, verdict: str, value: int | str, client: Client) -> ApiError:
+        if verdict == "not_failed":
+            return _not_failed(str(value))
+        if verdict == "reused":
+            message = "This Idempotency-Key was sent with another request; use a new key for other work."
+            return ApiError(422, "idempotency_key_reused", message, "Idempotency-Key")
+        if verdict == "draining":
+            message = "An operator has stopped admission for a while; what was accepted goes on."
+            return ApiError(503, "draining", message, headers={"Retry-After": "10"})
+        if verdict in ("full", "full_bulk"):
+            return self._queue_full(verdict, int(value))
+        return self._too_fast(verdict, math.ceil(int(value) / 1000), client)
+
+    def _queue_full(self, verdict: str, waiting: int) -> ApiError:
+        config, retry_after = self._config, self._drain_time()
+        most = config.max_waiting if verdict == "full" else config.max_waiting_bulk
+        whose = "texts" if verdict == "full" else "bulk texts"
+        message = f"{waiting} {whose} already wait, {most} may; retry in {retry_after} s."
+        return ApiError(503, "queue_full", message, headers={"Retry-After": str(retry_after)})
+
+    def _too_fast(self, window: str, retry_after: int, client: Client) -> ApiError:
+        whose = {
+            "client": f"You may send {client.rate_per_minute} texts a minute",
+            "client_hour": f"You may send {client.rate_per_hour} texts an hour",
+            "all": f"All clients together may send {self._config.rate_per_hour} texts an hour",
+        }[window]
         headers = {"Retry-After": str(retry_after)}
         if retry_after > LONGEST_RETRY:
             headers["x-should-retry"] = "false"
@@ -118,5 +180,14 @@ class Admission:
         return max(1, min(LONGEST_RETRY, math.ceil(seconds)))
 
 
+def _not_failed(state: str) -> ApiError:
+    message = f"Only a failed job can be run again; this one is {state or 'gone'}."
+    return ApiError(409, "job_not_failed", message, "id", {"x-should-retry": "false"})
+
+
 def _fingerprint(client: str, endpoint: str, body: str) -> str:
-    return hashlib.sha256(json.dumps([client, endpoint, body]).encode()).hexdigest()
+    return _digest([client, endpoint, body])
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()

@@ -21,10 +21,10 @@ def answer(job: JobRecord) -> Classification | ChatCompletion:
     """The body of the synchronous call that asked for this job.
 
     Raises:
-        ApiError: every text of the job failed; says why the first did.
+        ApiError: every text of the job failed, or it ended before it ran; says why.
     """
-    if job.state == "failed":
-        raise _item_error(job.results[0])
+    if error := _reason(job):
+        raise error
     return _chat_completion(job) if job.endpoint == "/v1/chat/completions" else _classification(job)
 
 
@@ -34,14 +34,26 @@ def job_status(job: JobRecord, position: int | None) -> JobStatus:
         id=job.id,
         endpoint=job.endpoint,
         status=job.state,
+        priority=job.priority,
         position=position if job.state == "queued" else None,
         attempts=job.attempts,
         created_at=job.created // 1000,
         started_at=job.started // 1000 if job.started else None,
         finished_at=job.finished // 1000 if job.finished else None,
         result=answer(job) if job.state == "succeeded" else None,
-        error=_item_error(job.results[0]).detail if job.state == "failed" else None,
+        error=error.detail if (error := _reason(job)) else None,
     )
+
+
+def _reason(job: JobRecord) -> ApiError | None:
+    """Why an ended job has no answer."""
+    final = {"x-should-retry": "false"}
+    if job.state == "cancelled":
+        return ApiError(409, "job_cancelled", "The job was cancelled.", headers=final)
+    if job.state == "expired":
+        message = "The job waited longer than it was wanted and was not run; send it again if it still is."
+        return ApiError(504, "job_expired", message, headers=final)
+    return _item_error(job.results[0]) if job.state == "failed" else None
 
 
 def _classification(job: JobRecord) -> Classification:

@@ -5,7 +5,7 @@ import secrets
 
 from flask import Flask, Response, g, request
 
-from api import inference, operations
+from api import inference, jobs, operations
 from api.errors import register_error_handlers
 from api.service import Service
 from shared.settings import Settings, settings
@@ -18,6 +18,7 @@ def create_app(config: Settings) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = largest_body(config)
     app.extensions["wiredesk"] = Service.start(config)
     app.register_blueprint(inference.routes)
+    app.register_blueprint(jobs.routes)
     app.register_blueprint(operations.routes)
     register_error_handlers(app)
     app.before_request(_name_request)

@@ -15,10 +15,11 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Reque
 
 from api.responses import json_response
 from api.schemas import ErrorDetail
+from shared.errors import UnknownVersion
 
 log = logging.getLogger(__name__)
 
-STATUS_OF_ITEM_ERROR = {"empty_input": 400, "item_failed": 500, "engine_failure": 500, "worker_lost": 500}
+STATUS_OF_ITEM_ERROR = {"empty_input": 400}  # every other code of a failed text is a 500
 REDIS_RETRY_AFTER = 5  # seconds: about what a restarted Redis needs to load its file
 
 
@@ -54,18 +55,25 @@ def error_response(error: ApiError, **extra: str) -> Response:
 
 def register_error_handlers(app: Flask) -> None:
     app.register_error_handler(ApiError, error_response)
-    app.register_error_handler(RedisError, lambda _: error_response(queue_unavailable()))
+    app.register_error_handler(RedisError, lambda error: error_response(queue_unavailable(error)))
+    app.register_error_handler(UnknownVersion, lambda error: error_response(_unknown_version(error)))
     app.register_error_handler(HTTPException, lambda error: error_response(_from_http(error)))
     app.register_error_handler(Exception, _unexpected)
 
 
-def queue_unavailable() -> ApiError:
+def queue_unavailable(error: RedisError) -> ApiError:
+    full = "OOM" in str(error)
+    reason = "has no memory left" if full else "does not answer"
     return ApiError(
         503,
-        "queue_unavailable",
-        "The queue (Redis) does not answer. Nothing was accepted; retry later.",
+        "queue_out_of_memory" if full else "queue_unavailable",
+        f"The queue (Redis) {reason}. Nothing was accepted; retry later.",
         headers={"Retry-After": str(REDIS_RETRY_AFTER)},
     )
+
+
+def _unknown_version(error: UnknownVersion) -> ApiError:
+    return ApiError(500, "unknown_job_version", f"This job cannot be read: {error}.", "id")
 
 
 def _kind(status: int) -> str:

@@ -41,6 +41,11 @@ class Models:
     def ready_workers(self) -> list[Worker]:
         return [worker for worker in self.workers() if worker.ready]
 
+    def answering(self) -> Description | None:
+        """What all workers serve alike; None without workers, or while they differ (a change of model)."""
+        workers = self.workers()
+        return workers[0] if len({worker.fingerprint for worker in workers}) == 1 else None
+
     def served(self) -> list[Model]:
         """The models on offer; none before any worker came. A job may wait for a worker that is down."""
         workers = self.workers()

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.job import Endpoint, State
+from shared.job import Endpoint, Priority, State
 
 CLASSIFIER = "news-classifier"
 
@@ -15,11 +15,18 @@ class Schema(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ClassifyRequest(Schema):
+class JobRequest(Schema):
+    """What every request to the model may say about its job."""
+
+    model: str | None = None
+    priority: Priority | None = None
+    expires_in: Annotated[float, Field(gt=0, le=604_800)] | None = None
+
+
+class ClassifyRequest(JobRequest):
     """One text, or several that are answered together."""
 
     input: Text | Annotated[list[Text], Field(min_length=1)]
-    model: str | None = None
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -48,7 +55,7 @@ class StreamOptions(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class ChatRequest(Schema):
+class ChatRequest(JobRequest):
     """An OpenAI chat completion: the last user message is the news.
 
     The classifier scores labels, it writes no free text; so fields that steer sampling change
@@ -186,6 +193,7 @@ class JobStatus(Schema):
     object: Literal["job"] = "job"
     endpoint: Endpoint
     status: State
+    priority: Priority
     position: int | None = None
     attempts: int = 0
     created_at: int
@@ -193,6 +201,14 @@ class JobStatus(Schema):
     finished_at: int | None = None
     result: Classification | ChatCompletion | None = None
     error: ErrorDetail | None = None
+
+
+class JobList(Schema):
+    """One page of a client's jobs, without their results; `after=<id of the last>` gives the next."""
+
+    object: Literal["list"] = "list"
+    data: list[JobStatus]
+    has_more: bool
 
 
 class Model(Schema):

@@ -8,7 +8,8 @@ from redis import Redis
 
 from api.admission import Admission
 from api.models import Models
-from api.waiting import SLICE, Jobs
+from api.records import Jobs
+from api.waiting import SLICE
 from shared.redis_client import connect
 from shared.redis_keys import Keys
 from shared.settings import Settings
@@ -36,7 +37,7 @@ class Service:
             keys=keys,
             redis=commands,
             admission=Admission(commands, keys, config),
-            jobs=Jobs(commands, waits, keys),
+            jobs=Jobs(commands, waits, keys, config),
             models=Models(commands, keys),
         )
 

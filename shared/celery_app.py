@@ -3,7 +3,7 @@
 from celery import Celery
 from kombu import Queue
 
-from shared.redis_keys import QUEUE, Keys
+from shared.redis_keys import BULK, QUEUE, Keys
 from shared.settings import Settings, settings
 
 
@@ -12,7 +12,8 @@ def broker_options(config: Settings) -> dict:
         "global_keyprefix": config.key_prefix,
         # Ownership (unacked:<node>) replaces time-outs: a long job is never given to a second worker.
         "visibility_timeout": 10**9,
-        "priority_steps": [0],  # one list per queue: an exact LLEN, a BRPOP on one key
+        "priority_steps": [0],  # one list per queue: an exact LLEN
+        "queue_order_strategy": "priority",  # an idle worker looks at the interactive queue first
         "socket_timeout": 10,
         "socket_connect_timeout": 3,
         "socket_keepalive": not config.redis_url.startswith("redis+socket"),
@@ -44,7 +45,7 @@ def make_celery(config: Settings) -> Celery:
         task_serializer="json",
         accept_content=["json"],
         task_default_queue=QUEUE,
-        task_queues=[Queue(QUEUE, routing_key=QUEUE)],
+        task_queues=[Queue(QUEUE, routing_key=QUEUE), Queue(BULK, routing_key=BULK)],
         task_create_missing_queues=False,
         task_acks_late=True,
         task_acks_on_failure_or_timeout=True,

@@ -1,11 +1,13 @@
 """What a worker publishes of the model that it serves, and the api reads."""
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """One served model; `memory_bytes` is what it takes on its device."""
+    """One served model: `memory_bytes` is what it takes, `item_tokens` the most that it reads of a text."""
 
     name: str
     revision: str
@@ -13,3 +15,18 @@ class Description:
     device: str
     quantization: str
     memory_bytes: int
+    item_tokens: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for two workers whose answers can stand for each other's."""
+        said = asdict(self)
+        return _digest([said[name] for name in ("name", "revision", "labels", "quantization", "item_tokens")])
+
+    def digest(self, text: str) -> str:
+        """Names the answer to one text in the cache."""
+        return _digest([self.fingerprint, text])
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()

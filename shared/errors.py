@@ -4,6 +4,7 @@ WiredeskError
 ├── SettingsError       a bad setting: the process must not start
 ├── ArtifactError       the model folder cannot be served: says which file and why
 ├── RecipeError         a training recipe or its data cannot be used
+├── UnknownVersion      a job record was written by another version of Wiredesk
 └── ItemError           one text failed; its neighbours are not affected
     ├── EmptyItem       nothing is left of the text once instructions are stripped
     └── EngineFailure   the engine raised, or answered with something that is no number
@@ -24,6 +25,10 @@ class ArtifactError(WiredeskError):
 
 class RecipeError(WiredeskError):
     """A recipe is wrong, or the data does not fit it."""
+
+
+class UnknownVersion(WiredeskError):
+    """A job record has a layout that this version does not read."""
 
 
 class ItemError(WiredeskError):

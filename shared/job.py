@@ -1,8 +1,10 @@
 """A job: what the api writes, the worker finishes and the api reads back.
 
 queued ──begin──> running ──finish──> succeeded | failed
-   ^                 │
-   └──worker lost────┘        (cancelled and expired are reserved states)
+ │ ^ ^               │ │                          │
+ │ │ └──worker lost──┘ └──cancel──> cancelled     │
+ │ └────────────────────retry─────────────────────┘
+ └──cancel──> cancelled,  ──deadline──> expired
 
 One request is one job; each of its texts is one part, and one message in the queue.
 """
@@ -12,6 +14,8 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+
+from shared.errors import UnknownVersion
 
 VERSION = 1
 TASK = "wiredesk.classify"
@@ -88,13 +92,15 @@ class JobRecord:
     finished: int | None
     inference_ms: float
     model: str
+    priority: Priority
     results: tuple[PartResult, ...]
+    request: str | None
 
     @classmethod
     def from_hash(cls, job_id: str, value: Mapping[str, Any]) -> "JobRecord":
-        """Raises ValueError for a record written by another version of Wiredesk."""
+        """Raises UnknownVersion for a record that another version of Wiredesk has written."""
         if int(value["v"]) != VERSION:
-            raise ValueError(f"job record has version {value['v']}, this Wiredesk reads {VERSION}")
+            raise UnknownVersion(f"job record has version {value['v']}, this Wiredesk reads {VERSION}")
         return cls(
             id=job_id,
             client=value["client"],
@@ -106,7 +112,9 @@ class JobRecord:
             finished=int(value["finished"]) if "finished" in value else None,
             inference_ms=float(value.get("inference_ms", 0)),
             model=value["model"],
+            priority=value.get("priority", "interactive"),
             results=tuple(PartResult(**part) for part in json.loads(value.get("result", "[]"))),
+            request=value.get("request"),
         )
 
     @property

@@ -11,16 +11,17 @@ import socket
 import uuid
 from typing import Any
 
-from shared.job import TASK, part_id
-from shared.redis_keys import QUEUE
+from shared.job import TASK, Priority, part_id
+from shared.redis_keys import BULK, QUEUE
 
 _ORIGIN = f"{os.getpid()}@{socket.gethostname()}"
 _EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 
-def encode_message(job_id: str, index: int) -> str:
+def encode_message(job_id: str, index: int, priority: Priority = "interactive") -> str:
     """The message that asks a worker to run text `index` of the job."""
     task_id = part_id(job_id, index)
+    queue = BULK if priority == "bulk" else QUEUE
     body = json.dumps([[], {}, _EMBED]).encode()
     headers: dict[str, Any] = {
         "lang": "py",
@@ -47,7 +48,7 @@ def encode_message(job_id: str, index: int) -> str:
         "correlation_id": task_id,
         "reply_to": "",
         "delivery_mode": 2,
-        "delivery_info": {"exchange": "", "routing_key": QUEUE},
+        "delivery_info": {"exchange": "", "routing_key": queue},
         "priority": 0,
         "body_encoding": "base64",
         "delivery_tag": str(uuid.uuid4()),

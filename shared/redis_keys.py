@@ -1,13 +1,24 @@
 """Every Redis key: its name, type and lifetime. All begin with WIREDESK_KEY_PREFIX.
 
 key                     type    lifetime
-queue                   list    permanent while texts wait (the Celery queue; its length is "waiting")
+queue                   list    permanent while texts wait (a Celery queue; waiting = queue + queue:bulk)
+queue:bulk              list    the same at bulk priority
 unacked:<node>          hash    permanent while that worker has texts in hand (kept by kombu)
 unacked_index:<node>    zset    as unacked (kept by kombu)
-job:<id>                hash    an open job: none; an ended one: WIREDESK_RESULT_TTL from its end
+job:<id>                hash    an open job: none; an ended one: WIREDESK_RESULT_TTL from its end, a failed
+                                one WIREDESK_DEAD_LETTER_TTL while it is among the last DEAD_LETTERS
 jobs:open               zset    permanent: one member per text of an open job, in order of admission
-done:<id>               list    WIREDESK_RESULT_TTL from the end of the job; wakes waiting requests
+jobs:failed             zset    permanent: ids of the last DEAD_LETTERS failed jobs
+jobs:client:<client>    zset    a queue time-out and a result's lifetime: ids of a client's jobs
+done:<id>               list    as the ended job; wakes waiting requests
+flight:<fingerprint>    string  while the job that does this work is open
+idempotency:<digest>    string  WIREDESK_QUEUE_TIMEOUT + WIREDESK_RESULT_TTL; void once its job is gone
+cache:<digest>          string  WIREDESK_CACHE_TTL; the engine's answer to one text
+cached                  zset    permanent: what stands in the cache, oldest first
+cached:bytes            string  permanent: its size, at most WIREDESK_CACHE_BYTES
+draining                string  permanent while an operator has stopped admission
 window:client:<client>  zset    the window's length
+window:hour:<client>    zset    the window's length
 window:all              zset    the window's length
 alive:<node>            string  ALIVE_TTL; holds the token of the process that owns the node name
 worker:<node>           string  DESCRIPTION_TTL; what that worker serves
@@ -15,14 +26,18 @@ workers                 set     permanent: node names; pruned once their descrip
 stats                   hash    permanent: counters
 stats:recent            list    permanent: the last RECENT finished texts
 _kombu.* unacked_mutex  -       kept by kombu
+
+Scripts that change jobs get the prefix and make the names themselves (shared/job.lua).
 """
 
 from dataclasses import dataclass
 
 QUEUE = "queue"
+BULK = "queue:bulk"
 ALIVE_TTL_MS = 3_000
 DESCRIPTION_TTL = 7 * 24 * 3600
 RECENT = 1_000
+DEAD_LETTERS = 1_000
 
 
 @dataclass(frozen=True)
@@ -34,6 +49,18 @@ class Keys:
     @property
     def queue(self) -> str:
         return self.prefix + QUEUE
+
+    @property
+    def bulk(self) -> str:
+        return self.prefix + BULK
+
+    @property
+    def failed_jobs(self) -> str:
+        return self.prefix + "jobs:failed"
+
+    @property
+    def draining(self) -> str:
+        return self.prefix + "draining"
 
     @property
     def open_jobs(self) -> str:
@@ -57,6 +84,15 @@ class Keys:
 
     def window_client(self, client: str) -> str:
         return f"{self.prefix}window:client:{client}"
+
+    def window_hour(self, client: str) -> str:
+        return f"{self.prefix}window:hour:{client}"
+
+    def idempotency(self, digest: str) -> str:
+        return f"{self.prefix}idempotency:{digest}"
+
+    def client_jobs(self, client: str) -> str:
+        return f"{self.prefix}jobs:client:{client}"
 
     def job(self, job_id: str) -> str:
         return f"{self.prefix}job:{job_id}"

@@ -38,11 +38,18 @@ class Settings(BaseSettings):
     port: Port = Field(8000, description="port of the api")
     api_processes: int = Field(2, ge=1, le=64, description="gunicorn worker processes")
     max_waiting: Count = Field(10, description="texts that may wait in the queue; 0 refuses all")
+    max_waiting_bulk: Count = Field(5, description="texts of those that may wait at bulk priority")
     rate_per_minute: Count = Field(10, description="texts a minute per client; 0 is no limit")
     rate_per_hour: Count = Field(100, description="texts an hour over all clients; 0 is no limit")
     sync_timeout: float = Field(120, gt=0, le=3600, description="seconds that a synchronous POST waits")
+    queue_timeout: float = Field(
+        86_400, gt=0, le=604_800, description="seconds after which a text that nobody began expires"
+    )
     max_characters: int = Field(20_000, ge=1, description="characters per text; more is refused with 413")
     result_ttl: int = Field(3600, ge=1, description="seconds that a finished job can still be read")
+    dead_letter_ttl: int = Field(604_800, ge=1, description="seconds that a failed job is kept for a retry")
+    cache_ttl: Count = Field(3600, description="seconds that an answer is reused for the same text; 0: never")
+    cache_bytes: Count = Field(16_000_000, description="bytes of Redis memory that reused answers may take")
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
         (), description="comma-separated networks whose X-Forwarded-For is believed"
     )
@@ -51,6 +58,8 @@ class Settings(BaseSettings):
     model: str = Field("models/newsroom-mini", min_length=1, description="artifact folder, or standin")
     quantization: Quantization = Field("auto", description="auto, int8, nf4, bf16 or fp32")
     batch_size: int = Field(3, ge=1, le=64, description="texts in one step of the engine")
+    max_attempts: int = Field(3, ge=1, le=100, description="times that a text is begun before it fails")
+    job_limit: float = Field(120, gt=0, le=86_400, description="seconds that one engine step may last")
     max_item_tokens: int = Field(1024, ge=16, description="tokens read of a text; more is cut")
     max_new_tokens: int = Field(512, ge=1, description="tokens that one generation may write")
     torch_threads: Count = Field(0, description="CPU threads of the model; 0: all cores but one")

@@ -10,7 +10,19 @@ from shared.redis_client import connect
 from shared.redis_keys import Keys
 from tests.services import PREFIX, RedisServer
 
-PERMANENT = ("jobs:open", "workers", "stats", "stats:recent", "queue", "_kombu", "unacked")
+PERMANENT = (
+    "jobs:open",
+    "jobs:failed",
+    "cached",
+    "draining",
+    "workers",
+    "stats",
+    "stats:recent",
+    "queue",
+    "_kombu",
+    "unacked",
+    "flight",
+)
 """Prefixes of keys that live on purpose (shared/redis_keys.py); every other key must have a lifetime."""
 
 

@@ -17,11 +17,14 @@ from worker.app import make_worker
 from worker.classify import Classifier
 from worker.engine.loading import load_engine
 from worker.engine.protocol import Engine
+from worker.heartbeat import Heartbeat
 from worker.jobs import Jobs
+from worker.limit import Limit
 from worker.peers import Peers
 from worker.presence import Presence, node_name
 from worker.recovery import Recovery
 from worker.sidekick import Sidekick
+from worker.watch import Watch
 
 log = logging.getLogger("worker")
 
@@ -33,17 +36,17 @@ def main(load: Callable[[Settings], Engine] = load_engine) -> None:
     redis = connect(config.broker_url, timeout=3, retry=Retry(ConstantBackoff(0.2), 25))
     presence = Presence(redis, keys, node)
     presence.claim()
-    jobs = Jobs(redis, keys, config.result_ttl)
+    jobs, watch = Jobs(redis, config), Watch()
     recovery = Recovery(redis, keys, jobs, node)
-    sidekick = Sidekick(presence, recovery)
+    sidekick = Sidekick(presence, recovery, Limit(watch, jobs, config.job_limit), Heartbeat(node, watch))
     sidekick.start()
     engine = load(config)
     presence.publish(engine.describe())
     log.info("%s serves %s", node, engine.describe().name)
+    classifier = Classifier(engine, jobs, node, config.max_attempts, watch)
+    celery = make_worker(config, node, classifier, recovery, Peers(redis, keys, node))
     try:
-        make_worker(
-            config, node, Classifier(engine, jobs, node), recovery, Peers(redis, keys, node)
-        ).worker_main(
+        celery.worker_main(
             [
                 "worker",
                 "--pool=solo",

@@ -70,11 +70,15 @@ class Batch:
             self._run_together(consumer)
             # While more waits, the next batch is taken at once; the hub gets its turn every second.
             turn = monotonic() + TURN
-            while self._next(consumer, message.channel, most=self._size if monotonic() < turn else 0):
+            while self._next(consumer, message.channel, self._size if self._may_go_on(turn) else 0):
                 self._run_together(consumer)
             return None
 
         return on_message
+
+    def _may_go_on(self, turn: float) -> bool:
+        """A bulk text that is due does not wait for the hub, which would look at interactive ones first."""
+        return monotonic() < turn or self._peers.bulk_is_due
 
     @contextmanager
     def _collecting(self) -> Iterator[None]:
@@ -119,6 +123,7 @@ class Batch:
         if consumer.event_dispatcher:
             consumer.event_dispatcher.flush()  # else Flower sees "started" after the end
         began = monotonic()
+        self._peers.note_step({request.delivery_info["routing_key"] for request in self._batch})
         self._resume([slot for slot, _ in parked], [item for _, item in parked])
         lasted = monotonic() - began
         self._linger = min(LINGER_MAX, LINGER_SHARE * lasted) if len(parked) > 1 else 0.0

@@ -7,10 +7,10 @@ from time import perf_counter
 from shared.errors import EngineFailure, ItemError
 from shared.job import PartResult
 from worker.engine.protocol import Classification, Engine
-from worker.jobs import Jobs, Taken
+from worker.jobs import Jobs, Outcome, Taken
+from worker.watch import Watch
 
 log = logging.getLogger(__name__)
-MAX_ATTEMPTS = 3  # measured: with 2, two innocent jobs of 11,000 were refused under faults
 
 ErrorCode = str | None
 
@@ -18,10 +18,13 @@ ErrorCode = str | None
 class Classifier:
     """Carries texts from the queue through the engine to their stored outcome."""
 
-    def __init__(self, engine: Engine, jobs: Jobs, node: str):
+    def __init__(self, engine: Engine, jobs: Jobs, node: str, max_attempts: int, watch: Watch):
         self._engine = engine
+        self._description = engine.describe()
         self._jobs = jobs
         self._node = node
+        self._max_attempts = max_attempts
+        self._watch = watch
 
     def handle(self, part: str, join: Callable[[str], ErrorCode]) -> None:
         """The task's body: `join` runs the text together with its batch.
@@ -48,26 +51,29 @@ class Classifier:
         if not step:
             return {}
         began = perf_counter()
-        if step[0].attempt > MAX_ATTEMPTS:
-            results = [_worker_lost(taken) for taken in step]
-        else:
-            results = self._classify([taken.text for taken in step])
-        outcomes = list(zip(step, results, strict=True))
+        lost = step[0].attempt > self._max_attempts
+        results = [_worker_lost(taken) for taken in step] if lost else self._classify(step)
+        outcomes = [self._outcome(taken, result) for taken, result in zip(step, results, strict=True)]
         stored = self._jobs.finish(outcomes, inference_ms=(perf_counter() - began) * 1000)
         for taken, kept in zip(step, stored, strict=True):
             if not kept:
-                log.warning("outcome of %s dropped: it was given to another worker meanwhile", taken.part)
-        return {taken.part: result.error_code for taken, result in outcomes}
+                log.warning("outcome of %s dropped: cancelled, or given to another worker", taken.part)
+        return {taken.part: result.error_code for taken, result in zip(step, results, strict=True)}
 
-    def _classify(self, texts: list[str]) -> list[PartResult]:
+    def _classify(self, step: Sequence[Taken]) -> list[PartResult]:
         """One engine step for all; if the step itself fails, each text is tried alone."""
         try:
-            return [_as_result(answer) for answer in self._engine.classify(texts)]
+            with self._watch.over(step):
+                return [_as_result(answer) for answer in self._engine.classify([t.text for t in step])]
         except Exception as error:  # noqa: BLE001 - whatever the model stack raises ends one job, not the worker
-            log.error("engine step of %d texts failed: %s", len(texts), type(error).__name__)
-            if len(texts) == 1:
+            log.error("engine step of %d texts failed: %s", len(step), type(error).__name__)
+            if len(step) == 1:
                 return [_as_result(EngineFailure(f"the engine failed on this text ({type(error).__name__})"))]
-            return [result for text in texts for result in self._classify([text])]
+            return [result for taken in step for result in self._classify([taken])]
+
+    def _outcome(self, taken: Taken, result: PartResult) -> Outcome:
+        reusable = taken.store and not result.failed
+        return Outcome(taken, result, self._description.digest(taken.text) if reusable else "")
 
 
 def _worker_lost(taken: Taken) -> PartResult:

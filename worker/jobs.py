@@ -5,30 +5,42 @@ from dataclasses import dataclass
 
 from redis import Redis
 
-from shared.job import PartResult, Request, split_part_id
-from shared.redis_client import read_script
-from shared.redis_keys import RECENT, Keys
+from shared.job import VERSION, PartResult, Request, split_part_id
+from shared.scripts import job_script
+from shared.settings import Settings
+
+UNREADABLE = PartResult(
+    error_code="unknown_job_version",
+    error_message="the job was written by another version of Wiredesk; send it again",
+)
 
 
 @dataclass(frozen=True)
 class Taken:
-    """One text in hand: which attempt this is, and the text."""
+    """One text in hand: which attempt this is, the text, and whether its answer may be reused."""
 
     part: str
     attempt: int
     text: str
+    store: bool = True
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one text; `digest` names it in the cache, empty when it is not to be kept there."""
+
+    taken: Taken
+    result: PartResult
+    digest: str = ""
 
 
 class Jobs:
     """Job records in Redis, as the worker changes them. Each method is one atomic script."""
 
-    def __init__(self, redis: Redis, keys: Keys, result_ttl: int):
-        self._redis = redis
-        self._keys = keys
-        self._result_ttl = result_ttl
-        self._begin = redis.register_script(read_script(__file__, "begin.lua"))
-        self._finish = redis.register_script(read_script(__file__, "finish.lua"))
-        self._requeue = redis.register_script(read_script(__file__, "requeue.lua"))
+    def __init__(self, redis: Redis, config: Settings):
+        self._begin = job_script(redis, config, __file__, "begin.lua")
+        self._finish = job_script(redis, config, __file__, "finish.lua")
+        self._requeue = job_script(redis, config, __file__, "requeue.lua")
 
     def begin(self, parts: Sequence[str], node: str) -> tuple[list[Taken], list[str]]:
         """Take texts in hand; those for which nothing is left to do are in neither list.
@@ -36,39 +48,30 @@ class Jobs:
         Returns:
             The texts that run together, and the parts that must be begun alone, one after the other.
         """
-        places = [split_part_id(part) for part in parts]
-        answers = self._begin(
-            keys=[self._keys.job(job_id) for job_id, _ in places],
-            args=[node, *(index for _, index in places)],
-        )
-        found = list(zip(parts, places, answers, strict=True))
-        taken = [
-            Taken(part, answer[0], Request.from_json(answer[1]).texts[index])
-            for part, (_, index), answer in found
-            if answer
+        answers = self._begin(node, VERSION, UNREADABLE.to_json(), *parts)
+        found = list(zip(parts, answers, strict=True))
+        return [_taken(part, *answer) for part, answer in found if answer], [
+            part for part, answer in found if answer == []
         ]
-        return taken, [part for part, _, answer in found if answer == []]
 
-    def finish(self, outcomes: Sequence[tuple[Taken, PartResult]], inference_ms: float) -> list[bool]:
+    def finish(self, outcomes: Sequence[Outcome], inference_ms: float) -> list[bool]:
         """Store what one engine step has made.
 
         Returns:
-            For each, False when a later attempt owns the text or it has its outcome already.
+            For each, False when a later attempt owns the text, its outcome stands, or it was cancelled.
         """
-        keys = self._keys
-        names = [keys.open_jobs, keys.stats, keys.recent]
-        values: list[str | int] = [self._result_ttl, RECENT, len(outcomes), f"{inference_ms:.1f}"]
-        for taken, result in outcomes:
-            job_id, index = split_part_id(taken.part)
-            names += [keys.job(job_id), keys.done(job_id)]
-            values += [taken.part, index, taken.attempt, int(result.failed), result.to_json()]
-        return [bool(stored) for stored in self._finish(keys=names, args=values)]
+        values: list[str | int] = []
+        for outcome in outcomes:
+            taken, result = outcome.taken, outcome.result
+            values += [taken.part, taken.attempt, int(result.failed), result.to_json(), outcome.digest]
+        return [bool(stored) for stored in self._finish(len(outcomes), f"{inference_ms:.1f}", *values)]
 
     def requeue(self, orphans: set[str], live_nodes: set[str]) -> tuple[set[str], set[str]]:
-        """Put orphans back; returns (put back, still in no list)."""
-        keys = self._keys
-        unacked = [keys.unacked(node) for node in sorted(live_nodes)]
-        back, missing = self._requeue(
-            keys=[keys.queue, keys.open_jobs, *unacked], args=[keys.job(""), *sorted(orphans)]
-        )
+        """Put orphans back and end what waited too long; returns (put back, still in no list)."""
+        back, missing = self._requeue(len(live_nodes), *sorted(live_nodes), *sorted(orphans))
         return set(back), set(missing)
+
+
+def _taken(part: str, attempt: int, request: str, store: str) -> Taken:
+    _, index = split_part_id(part)
+    return Taken(part, attempt, Request.from_json(request).texts[index], store == "1")

@@ -5,17 +5,19 @@ Works on the same keys and the same bookkeeping as kombu's channel, which stays 
 
 import json
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 from kombu.transport.virtual import QoS
 from redis import Redis, RedisError
 
 from shared.redis_client import read_script
-from shared.redis_keys import QUEUE, Keys
+from shared.redis_keys import BULK, QUEUE, Keys
 
 log = logging.getLogger(__name__)
 
-ROUTE = f', "", "{QUEUE}"'
+ROUTES = [f', "", "{queue}"' for queue in (QUEUE, BULK)]
+STEPS_WITHOUT_BULK = 7  # then a bulk text goes first, so that it gets every eighth step
 
 
 class Peers:
@@ -23,8 +25,17 @@ class Peers:
 
     def __init__(self, redis: Redis, keys: Keys, node: str):
         self._script = redis.register_script(read_script(__file__, "take.lua"))
-        self._names = [keys.queue, keys.unacked(node), keys.unacked_index(node)]
+        self._names = [keys.queue, keys.bulk, keys.unacked(node), keys.unacked_index(node)]
         self._done: list[str] = []
+        self._steps_without_bulk = 0
+
+    @property
+    def bulk_is_due(self) -> bool:
+        return self._steps_without_bulk >= STEPS_WITHOUT_BULK
+
+    def note_step(self, queues: Iterable[str]) -> None:
+        """A step has taken texts from these queues."""
+        self._steps_without_bulk = 0 if BULK in queues else self._steps_without_bulk + 1
 
     def acknowledge(self, message: Any) -> None:
         """Its outcome is stored: the next `take` strikes it off."""
@@ -35,12 +46,13 @@ class Peers:
     def take(self, most: int, channel: Any) -> list[Any]:
         """Up to `most` waiting messages, oldest first, noted as unacknowledged by this node.
 
+        Interactive ones come before bulk, except that a bulk text is never passed over for eight steps.
         None while Redis fails: what is in hand runs without peers, and what is done is struck off by
         the next give-back.
         """
         done, self._done = self._done, []
         try:
-            taken = self._script(self._names, [most, ROUTE, *done])
+            taken = self._script(self._names, [most, int(self.bulk_is_due), *ROUTES, *done])
         except RedisError as error:
             log.warning("no peers taken, %d texts not struck off: %s", len(done), type(error).__name__)
             return []

@@ -1,9 +1,11 @@
--- Put texts that a dead worker had in hand back at the head of the queue, and name the texts that
--- stand in no list at all (a worker can die between popping a message and writing it down).
+-- Put texts that a dead worker had in hand back at the head of their queue, name the texts that stand
+-- in no list at all (a worker can die between popping a message and writing it down), and end the
+-- jobs that waited past their deadline.
 --
--- KEYS 1 queue list  2 jobs:open zset  3.. unacked hashes of the live nodes
--- ARGV 1 prefix of job records  2.. part ids that no live worker is known to have in hand
+-- ARGV 1 terms (shared/job.lua)  2 how many live nodes  3.. their names
+--      then part ids that no live worker is known to have in hand
 -- -> {part ids put back, part ids of open jobs that are in no list and were not put back}
+local nodes = tonumber(ARGV[2])
 local present = {}
 local function note(messages)
   for _, message in ipairs(messages) do
@@ -11,24 +13,31 @@ local function note(messages)
     if part then present[part] = true end
   end
 end
-note(redis.call('LRANGE', KEYS[1], 0, -1))
-for i = 3, #KEYS do note(redis.call('HVALS', KEYS[i])) end
+note(redis.call('LRANGE', key('queue'), 0, -1))
+note(redis.call('LRANGE', key('queue:bulk'), 0, -1))
+for i = 1, nodes do note(redis.call('HVALS', key('unacked:' .. ARGV[i + 2]))) end
 
 local orphans, back, missing = {}, {}, {}
-for i = 2, #ARGV do orphans[ARGV[i]] = true end
-for _, part in ipairs(redis.call('ZREVRANGE', KEYS[2], 0, -1)) do -- the oldest is pushed last: popped first
-  if not present[part] then
-    local id, index = string.match(part, '^(.*)%.(%d+)$')
-    local message = redis.call('HGET', ARGV[1] .. id, 'message:' .. index)
-    if not message then
-      redis.call('ZREM', KEYS[2], part)
-    elseif orphans[part] then
-      redis.call('RPUSH', KEYS[1], message)
-      redis.call('HSET', ARGV[1] .. id, 'state', 'queued')
-      back[#back + 1] = part
-    else
-      missing[#missing + 1] = part
-    end
+for i = nodes + 3, #ARGV do orphans[ARGV[i]] = true end
+
+local function put_back(part, id, message)
+  local list = redis.call('HGET', job_key(id), 'priority') == 'bulk' and 'queue:bulk' or 'queue'
+  redis.call('RPUSH', key(list), message)
+  redis.call('HSET', job_key(id), 'state', 'queued')
+  back[#back + 1] = part
+end
+
+for _, part in ipairs(redis.call('ZREVRANGE', key('jobs:open'), 0, -1)) do -- the oldest is pushed last: popped first
+  local id, place = split_part(part)
+  local message, state, deadline = unpack(redis.call('HMGET', job_key(id), 'message:' .. place, 'state', 'deadline'))
+  if not message then
+    redis.call('ZREM', key('jobs:open'), part)
+  elseif state == 'queued' and deadline and now > tonumber(deadline) then
+    end_job(id, 'expired')
+  elseif not present[part] and orphans[part] then
+    put_back(part, id, message)
+  elseif not present[part] then
+    missing[#missing + 1] = part
   end
 end
 return {back, missing}

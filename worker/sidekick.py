@@ -6,6 +6,8 @@ import threading
 
 from redis import RedisError
 
+from worker.heartbeat import Heartbeat
+from worker.limit import Limit
 from worker.presence import NodeNameTaken, Presence
 from worker.recovery import Recovery
 from worker.stopping import is_stopping
@@ -16,12 +18,14 @@ BEATS_PER_SWEEP = 3
 
 
 class Sidekick(threading.Thread):
-    """Has a Redis connection of its own: Celery's hub does not run during an engine step."""
+    """Has Redis connections of its own: Celery's hub does not run during an engine step."""
 
-    def __init__(self, presence: Presence, recovery: Recovery):
+    def __init__(self, presence: Presence, recovery: Recovery, limit: Limit, heartbeat: Heartbeat):
         super().__init__(name="sidekick", daemon=True)
         self._presence = presence
         self._recovery = recovery
+        self._limit = limit
+        self._heartbeat = heartbeat
         self._stop_asked = threading.Event()
 
     def run(self) -> None:
@@ -29,7 +33,9 @@ class Sidekick(threading.Thread):
         while not self._stop_asked.wait(BEAT):
             beats += 1
             try:
+                self._limit.enforce()
                 self._presence.beat()
+                self._heartbeat.beat()
                 if beats % BEATS_PER_SWEEP == 0:
                     self._recovery.sweep()
             except NodeNameTaken as error:

@@ -166,7 +166,7 @@ def test_an_unexpected_error_shows_and_logs_no_news(client: FlaskClient, monkeyp
     def broken(*_: object) -> None:
         raise RuntimeError(SECRET)
 
-    monkeypatch.setattr("api.inference._check_texts", broken)
+    monkeypatch.setattr("api.asking._check_texts", broken)
     client.application.testing = False
     body = assert_refused(client.post(CLASSIFY, json={"input": SECRET}), 500, "internal_error")
     assert SECRET not in json.dumps(body, ensure_ascii=False)

@@ -8,7 +8,7 @@ from redis import Redis
 
 from api.admission import Admission
 from api.clients import Client
-from api.waiting import Jobs
+from api.records import Jobs
 from shared.job import JobRecord, Request
 from shared.redis_client import connect
 from shared.redis_keys import Keys
@@ -24,7 +24,7 @@ class Desk:
         config = Settings(**{"key_prefix": PREFIX, "rate_per_minute": 0, "rate_per_hour": 0} | settings)
         self.admission = Admission(redis, keys, config)
         self._rate = config.rate_per_minute
-        self.jobs = Jobs(redis, waits, keys)
+        self.jobs = Jobs(redis, waits, keys, config)
 
     def submit(self, *texts: str, client: str = "tester") -> str:
         caller = Client(id=client, rate_per_minute=self._rate)

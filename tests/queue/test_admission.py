@@ -118,10 +118,10 @@ def test_admission_equals_a_plain_count(
     redis.flushall()
     desk = make_desk(max_waiting=bound, rate_per_minute=rate)
     waiting = 0
-    for texts in requests:
+    for turn, texts in enumerate(requests):
         fits = waiting + texts <= bound and (not rate or waiting + texts <= rate)
         try:
-            desk.submit(*["x"] * texts)
+            desk.submit(*(f"{turn} {n}" for n in range(texts)))
             assert fits
             waiting += texts
         except ApiError:

@@ -10,10 +10,11 @@ from redis import Redis
 from shared.job import PartResult
 from shared.redis_client import connect
 from shared.redis_keys import Keys
+from shared.settings import Settings
 from tests.queue.conftest import Desk
-from tests.services import RedisServer, Worker
+from tests.services import PREFIX, RedisServer, Worker
 from tests.waiting import wait_until
-from worker.jobs import Jobs, Taken
+from worker.jobs import Jobs, Outcome, Taken
 from worker.presence import NodeNameTaken, Presence
 from worker.recovery import Recovery
 
@@ -27,13 +28,14 @@ def begin(jobs: Jobs, part: str, node: str) -> Taken:
 
 
 def finish(jobs: Jobs, taken: Taken, label: str) -> bool:
-    (stored,) = jobs.finish([(taken, PartResult(label=label, probabilities={label: 1.0}))], inference_ms=1.0)
+    result = PartResult(label=label, probabilities={label: 1.0})
+    (stored,) = jobs.finish([Outcome(taken, result)], inference_ms=1.0)
     return stored
 
 
 @pytest.fixture
-def jobs(redis: Redis, keys: Keys) -> Jobs:
-    return Jobs(redis, keys, result_ttl=60)
+def jobs(redis: Redis) -> Jobs:
+    return Jobs(redis, Settings(key_prefix=PREFIX, result_ttl=60))
 
 
 def test_sigterm_in_a_batch_finishes_it_and_leaves_the_rest(

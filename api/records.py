@@ -1,0 +1,115 @@
+"""Job records as the api reads them, waits for them and ends them before their time."""
+
+import time
+from collections.abc import Iterator
+from socket import socket
+
+from redis import Redis, RedisError
+
+from api.waiting import SLICE, ClientGone, hung_up
+from shared.job import JobRecord, Priority
+from shared.redis_keys import Keys
+from shared.scripts import job_script
+from shared.settings import Settings
+
+PAGE = 100  # ids looked at in one round trip while a list is filtered
+
+
+class Jobs:
+    """What clients do with their jobs.
+
+    Args:
+        commands: client for short commands.
+        waits: client of its own for blocking ones, so that waiters never starve commands.
+    """
+
+    def __init__(self, commands: Redis, waits: Redis, keys: Keys, config: Settings):
+        self._commands = commands
+        self._waits = waits
+        self._keys = keys
+        self._close = job_script(commands, config, __file__, "close.lua")
+
+    def read(self, job_id: str) -> JobRecord | None:
+        value = self._commands.hgetall(self._keys.job(job_id))
+        return JobRecord.from_hash(job_id, value) if value else None
+
+    def position(self, job_id: str, priority: Priority = "interactive") -> int | None:
+        """Texts before the job's first waiting one; None when none of its texts waits."""
+        message = self._commands.hget(self._keys.job(job_id), "message:0")
+        if message is None:
+            return None
+        keys, bulk = self._keys, priority == "bulk"
+        pipe = self._commands.pipeline()
+        pipe.lpos(keys.bulk if bulk else keys.queue, message)
+        pipe.llen(keys.bulk if bulk else keys.queue)
+        pipe.llen(keys.queue)
+        from_tail, length, interactive = pipe.execute()
+        return None if from_tail is None else length - 1 - from_tail + (interactive if bulk else 0)
+
+    def wait(self, job_id: str, seconds: float, client_socket: socket | None) -> JobRecord | None:
+        """The ended job, or None when the time is over.
+
+        One list element wakes every waiter (moving it onto its own list leaves it there), and the record
+        is read again after each slice, so that a Redis restart in between loses nothing.
+
+        Raises:
+            ClientGone: the client hung up.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            left = deadline - time.monotonic()
+            self._slice(job_id, min(SLICE, max(left, 0.01)))
+            try:
+                job = self.read(job_id)
+            except RedisError:
+                job = None  # Redis restarts: the job is in its file, go on waiting
+            if job and job.ended:
+                return job
+            if left <= 0:
+                return None
+            if hung_up(client_socket):
+                raise ClientGone
+
+    def cancel(self, job_id: str) -> str:
+        """End an open job; returns its state before ('' when it is gone)."""
+        return self._close(job_id, "cancel")
+
+    def leave(self, job_id: str) -> None:
+        """A caller that waited has gone: a queued job that nobody else wants is cancelled."""
+        self._close(job_id, "leave")
+
+    def keep(self, job_id: str) -> None:
+        """Its caller means to come back: the job goes on although nobody waits."""
+        self._close(job_id, "keep")
+
+    def listed(
+        self, client: str, status: str | None, after: str | None, limit: int
+    ) -> tuple[list[JobRecord], bool]:
+        """One page of the client's jobs, newest first, and whether there are more."""
+        found: list[JobRecord] = []
+        for job in self._newest_first(client, status, after):
+            if len(found) == limit:
+                return found, True
+            found.append(job)
+        return found, False
+
+    def _newest_first(self, client: str, status: str | None, after: str | None) -> Iterator[JobRecord]:
+        failed = self._keys.failed_jobs
+        names = failed if status == "failed" else self._keys.client_jobs(client)
+        rank = self._commands.zrevrank(names, after) if after else None
+        start = 0 if rank is None else rank + 1
+        while ids := self._commands.zrevrange(names, start, start + PAGE - 1):
+            pipe = self._commands.pipeline(transaction=False)
+            for job_id in ids:
+                pipe.hgetall(self._keys.job(job_id))
+            for job_id, value in zip(ids, pipe.execute(), strict=True):
+                if value and value["client"] == client and status in (None, value["state"]):
+                    yield JobRecord.from_hash(job_id, value)
+            start += PAGE
+
+    def _slice(self, job_id: str, seconds: float) -> None:
+        done = self._keys.done(job_id)
+        try:
+            self._waits.blmove(done, done, seconds, "LEFT", "LEFT")
+        except RedisError:
+            time.sleep(min(seconds, 0.2))

@@ -1,0 +1,49 @@
+-- What every script that changes jobs begins with: key names, the time, and how a job ends.
+-- It is put before those scripts (shared/scripts.py); ARGV[1] is the terms as JSON:
+--   prefix, result_ttl, dead_letter_ttl (s), dead_letters (most), recent (most), cache_ttl (s), cache_bytes
+-- Lists, types and lifetimes of all keys: shared/redis_keys.py.
+local terms = cjson.decode(ARGV[1])
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local function key(name) return terms.prefix .. name end
+local function job_key(id) return key('job:' .. id) end
+local function split_part(part) return string.match(part, '^(.*)%.(%d+)$') end
+local function is_open(state) return state == 'queued' or state == 'running' end
+
+-- Only a failed job keeps its request, so that it can be retried: a dead letter. There are only so many.
+local function keep_dead_letter(id)
+  redis.call('ZREMRANGEBYSCORE', key('jobs:failed'), '-inf', now - terms.dead_letter_ttl * 1000)
+  redis.call('ZADD', key('jobs:failed'), now, id)
+  local spare = redis.call('ZCARD', key('jobs:failed')) - terms.dead_letters
+  if spare <= 0 then return end
+  for _, old in ipairs(redis.call('ZPOPMIN', key('jobs:failed'), spare)) do
+    redis.call('EXPIRE', job_key(old), terms.result_ttl) -- a score is no id: this does nothing
+  end
+end
+
+-- The record loses what only an open job needs; whoever waits is woken. Its texts that still wait
+-- leave the queue and free their places.
+local function end_job(id, state, result)
+  local job, done = job_key(id), key('done:' .. id)
+  local parts, flight = unpack(redis.call('HMGET', job, 'parts', 'flight'))
+  local spent = {'remaining', 'failures', 'waiters', 'kept', 'flight', 'store', 'deadline'}
+  for i = 0, parts - 1 do
+    local message = redis.call('HGET', job, 'message:' .. i)
+    if message then
+      if redis.call('LREM', key('queue'), 1, message) == 0 then redis.call('LREM', key('queue:bulk'), 1, message) end
+      redis.call('ZREM', key('jobs:open'), id .. '.' .. i)
+    end
+    for _, name in ipairs({'part:', 'attempts:', 'message:'}) do spent[#spent + 1] = name .. i end
+  end
+  if state ~= 'failed' then spent[#spent + 1] = 'request' end
+  redis.call('HDEL', job, unpack(spent))
+  redis.call('HSET', job, 'state', state, 'finished', now, 'result', result or '[]')
+  local ttl = state == 'failed' and terms.dead_letter_ttl or terms.result_ttl
+  redis.call('EXPIRE', job, ttl)
+  if state == 'failed' then keep_dead_letter(id) end
+  if flight and redis.call('GET', key('flight:' .. flight)) == id then redis.call('DEL', key('flight:' .. flight)) end
+  redis.call('HINCRBY', key('stats'), state, 1)
+  redis.call('LPUSH', done, 'ended')
+  redis.call('EXPIRE', done, terms.result_ttl)
+end
