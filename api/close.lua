@@ -4,6 +4,7 @@
 -- ARGV 1 terms (shared/job.lua)  2 job id  3 why:
 --      'cancel'  its client asks for it
 --      'leave'   a caller that waited has gone; the job ends only if it is queued and nobody else wants it
+--      'expire'  its deadline may have passed while it waited
 --      'keep'    a caller stops waiting but means to come back: the job must not end when others leave
 -- -> the job's state before
 local id, why = ARGV[2], ARGV[3]
@@ -14,6 +15,8 @@ if why == 'keep' then
   redis.call('HSET', job, 'kept', 1)
 elseif why == 'cancel' then
   end_job(id, 'cancelled')
+elseif why == 'expire' then
+  if state == 'queued' and now > tonumber(redis.call('HGET', job, 'deadline')) then end_job(id, 'expired') end
 elseif redis.call('HINCRBY', job, 'waiters', -1) <= 0 and not kept and state == 'queued' then
   end_job(id, 'cancelled')
 end

@@ -30,8 +30,12 @@ class Jobs:
         self._close = job_script(commands, config, __file__, "close.lua")
 
     def read(self, job_id: str) -> JobRecord | None:
-        value = self._commands.hgetall(self._keys.job(job_id))
-        return JobRecord.from_hash(job_id, value) if value else None
+        """The record; a job that has waited too long ends here when no worker is there to end it."""
+        job = self._read(job_id)
+        if job and job.state == "queued" and job.deadline and job.deadline < time.time() * 1000:
+            self._close(job_id, "expire")
+            return self._read(job_id)
+        return job
 
     def position(self, job_id: str, priority: Priority = "interactive") -> int | None:
         """Texts before the job's first waiting one; None when none of its texts waits."""
@@ -106,6 +110,10 @@ class Jobs:
                 if value and value["client"] == client and status in (None, value["state"]):
                     yield JobRecord.from_hash(job_id, value)
             start += PAGE
+
+    def _read(self, job_id: str) -> JobRecord | None:
+        value = self._commands.hgetall(self._keys.job(job_id))
+        return JobRecord.from_hash(job_id, value) if value else None
 
     def _slice(self, job_id: str, seconds: float) -> None:
         done = self._keys.done(job_id)

@@ -93,6 +93,7 @@ class JobRecord:
     inference_ms: float
     model: str
     priority: Priority
+    deadline: int | None
     results: tuple[PartResult, ...]
     request: str | None
 
@@ -113,6 +114,7 @@ class JobRecord:
             inference_ms=float(value.get("inference_ms", 0)),
             model=value["model"],
             priority=value.get("priority", "interactive"),
+            deadline=int(value["deadline"]) if "deadline" in value else None,
             results=tuple(PartResult(**part) for part in json.loads(value.get("result", "[]"))),
             request=value.get("request"),
         )

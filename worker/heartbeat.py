@@ -3,14 +3,17 @@
 Without it Flower shows a busy worker as offline after a few seconds.
 """
 
+import logging
 from typing import Any
 
 from celery.utils.sysinfo import load_average
 from celery.worker.state import SOFTWARE_INFO, active_requests, all_total_count
+from kombu.exceptions import OperationalError
 
 from shared.celery_app import app
 from worker.watch import Watch
 
+log = logging.getLogger(__name__)
 INTERVAL = 2.0  # seconds; as Celery's own
 
 
@@ -27,6 +30,13 @@ class Heartbeat:
         step = self._watch.step
         if step is None or step.lasted < INTERVAL:
             return
+        try:
+            self._send()
+        except OperationalError as error:  # Redis is away: the next beat connects anew
+            log.warning("no heartbeat sent: %s", type(error).__name__)
+            self._dispatcher = None
+
+    def _send(self) -> None:
         self._events().send(
             "worker-heartbeat",
             retry=False,

@@ -165,3 +165,21 @@ def test_the_synchronous_wait_ends_with_the_jobs_id(make_client, client: FlaskCl
     wait_until(
         lambda: impatient.get(f"/v1/jobs/{job}").get_json()["status"] == "succeeded", "the job goes on"
     )
+
+
+def test_the_same_text_is_answered_from_the_cache(client: FlaskClient):
+    first = client.post("/v1/classify", json={"input": "cached?"})
+    second = client.post("/v1/classify", json={"input": "cached?"})
+    assert "X-Cache" not in first.headers
+    assert second.headers["X-Cache"] == "hit"
+    assert second.get_json()["results"] == first.get_json()["results"]
+    assert second.get_json()["id"] != first.get_json()["id"]
+    fresh = client.post("/v1/classify", json={"input": "cached?"}, headers={"Cache-Control": "no-store"})
+    assert "X-Cache" not in fresh.headers
+
+
+def test_a_cached_answer_serves_another_route_and_many_texts(client: FlaskClient):
+    client.post("/v1/classify", json={"input": ["one", "two"]})
+    chat = {"model": "news-classifier", "messages": [{"role": "user", "content": "two"}]}
+    assert client.post("/v1/chat/completions", json=chat).headers["X-Cache"] == "hit"
+    assert "X-Cache" not in client.post("/v1/classify", json={"input": ["two", "three"]}).headers

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
 
-from api.admission import Admission
+from api.admission import Admission, Admitted, Terms
 from api.clients import Client
 from api.records import Jobs
 from shared.job import JobRecord, Request
@@ -26,9 +27,18 @@ class Desk:
         self._rate = config.rate_per_minute
         self.jobs = Jobs(redis, waits, keys, config)
 
-    def submit(self, *texts: str, client: str = "tester") -> str:
+    def ask(self, *texts: str, client: str = "tester", **terms: Any) -> Admitted:
         caller = Client(id=client, rate_per_minute=self._rate)
-        return self.admission.admit(caller, "/v1/classify", Request(texts, "news-classifier")).job_id
+        return self.admission.admit(caller, "/v1/classify", Request(texts, "news-classifier"), Terms(**terms))
+
+    def submit(self, *texts: str, client: str = "tester", **terms: Any) -> str:
+        return self.ask(*texts, client=client, **terms).job_id
+
+    def retry(self, job_id: str) -> None:
+        self.admission.retry(Client(id="tester", rate_per_minute=self._rate), self.jobs.read(job_id))
+
+    def state(self, job_id: str) -> str:
+        return self.jobs.read(job_id).state
 
     def ended(self, job_id: str) -> JobRecord:
         job = self.jobs.wait(job_id, 30, None)

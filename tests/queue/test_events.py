@@ -52,3 +52,22 @@ def test_each_job_is_received_started_while_it_runs_and_ended(
     between = succeeded["timestamp"] - started["timestamp"]
     assert succeeded["runtime"] == pytest.approx(between, abs=0.5)
     assert "机密" not in str(events)
+
+
+def test_a_worker_in_a_long_step_goes_on_sending_heartbeats(
+    desk: Desk, start_worker: Callable[..., Worker], events: list[Event], redis: Redis
+):
+    """The hub does not run in a step; without the side thread Flower would show the worker offline."""
+    job = desk.submit("gate")
+    start_worker()
+    desk.running(job)
+    before = len(events)
+    wait_until(lambda: len(heartbeats(events[before:])) >= 3, "heartbeats in the step")
+    assert desk.jobs.read(job).state == "running"
+    assert {event["active"] for event in heartbeats(events[before:])} == {1}
+    redis.lpush("gate", "open")
+    assert desk.ended(job).state == "succeeded"
+
+
+def heartbeats(events: list[Event]) -> list[Event]:
+    return [event for event in events if event["type"] == "worker-heartbeat"]
