@@ -12,6 +12,14 @@ from api.service import Service, service
 
 routes = Blueprint("operations", __name__)
 
+COUNTED = ("requests", "joined", "cached", "succeeded", "failed", "cancelled", "expired")
+REJECTED = {
+    "client_rate": ("client", "client_hour"),
+    "total_rate": ("all",),
+    "queue_full": ("full", "full_bulk"),
+    "draining": ("draining",),
+}
+
 
 @routes.get("/health")
 def health() -> Response:
@@ -49,18 +57,23 @@ def stats() -> Response:
     pipe = desk.redis.pipeline(transaction=False)
     pipe.hgetall(desk.keys.stats)
     pipe.llen(desk.keys.queue)
+    pipe.llen(desk.keys.bulk)
+    pipe.zcard(desk.keys.failed_jobs)
     pipe.lrange(desk.keys.recent, 0, -1)
     for worker in workers:
         pipe.hlen(desk.keys.unacked(worker.node))
-    counters, waiting, recent, *in_hand = pipe.execute()
-    rejected = {k.removeprefix("rejected:"): int(v) for k, v in counters.items() if k.startswith("rejected:")}
+    counters, interactive, bulk, dead_letters, recent, *in_hand = pipe.execute()
     times = [line.split() for line in recent]
     return json_response(
         {
-            **{name: int(counters.get(name, 0)) for name in ("requests", "succeeded", "failed")},
-            "rejected": {"client_rate": rejected.get("client", 0), "total_rate": rejected.get("all", 0)}
-            | {"queue_full": rejected.get("full", 0)},
-            "waiting": waiting,
+            **{name: int(counters.get(name, 0)) for name in COUNTED},
+            "rejected": {
+                name: sum(int(counters.get(f"rejected:{verdict}", 0)) for verdict in verdicts)
+                for name, verdicts in REJECTED.items()
+            },
+            "waiting": interactive + bulk,
+            "waiting_bulk": bulk,
+            "dead_letters": dead_letters,
             "running": sum(in_hand),
             "texts": int(counters.get("texts", 0)),
             "batches": int(counters.get("batches", 0)),
