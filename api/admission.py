@@ -11,6 +11,7 @@ from redis import Redis
 
 from api.clients import Client
 from api.errors import ApiError
+from api.refusals import LONGEST_RETRY, not_failed, refusal
 from shared.job import VERSION, Endpoint, JobRecord, Priority, Request, new_job_id
 from shared.message import encode_message
 from shared.redis_keys import Keys
@@ -18,7 +19,6 @@ from shared.scripts import job_script
 from shared.settings import Settings
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
-LONGEST_RETRY = 120  # seconds: openai's client waits this long at most, and gives up above
 DRAIN_SAMPLE = 50  # recent texts from which the drain rate is measured
 UNKNOWN_DRAIN = 5  # seconds to wait when nothing has been measured yet
 
@@ -78,7 +78,7 @@ class Admission:
             ApiError: 409, it has not failed or is being retried already; and as `admit`.
         """
         if job.state != "failed" or job.request is None:
-            raise _not_failed(job.state)
+            raise not_failed(job.state)
         request = Request.from_json(job.request)
         return self._ask(client, job.endpoint, request, Terms(priority=job.priority), job.id, retry=True)
 
@@ -120,7 +120,7 @@ class Admission:
         verdict, value, *more = self._script(json.dumps(ask, ensure_ascii=False))
         if verdict in ("admitted", "cached", "joined", "repeated"):
             return Admitted(value, verdict, terms.priority, *more)
-        raise self._refusal(verdict, value, client)
+        raise refusal(verdict, value, client, self._config, self._drain_time)
 
     def _windows(self, client: Client) -> list[tuple[str, int, int, str]]:
         keys = self._keys
@@ -139,38 +139,6 @@ class Admission:
             message = f"'input' has {texts} texts; send at most {most} in one request."
             raise ApiError(400, "too_many_texts", message, "input")
 
-    def _refusal(self, verdict: str, value: int | str, client: Client) -> ApiError:
-        if verdict == "not_failed":
-            return _not_failed(str(value))
-        if verdict == "reused":
-            message = "This Idempotency-Key was sent with another request; use a new key for other work."
-            return ApiError(422, "idempotency_key_reused", message, "Idempotency-Key")
-        if verdict == "draining":
-            message = "An operator has stopped admission for a while; what was accepted goes on."
-            return ApiError(503, "draining", message, headers={"Retry-After": "10"})
-        if verdict in ("full", "full_bulk"):
-            return self._queue_full(verdict, int(value))
-        return self._too_fast(verdict, math.ceil(int(value) / 1000), client)
-
-    def _queue_full(self, verdict: str, waiting: int) -> ApiError:
-        config, retry_after = self._config, self._drain_time()
-        most = config.max_waiting if verdict == "full" else config.max_waiting_bulk
-        whose = "texts" if verdict == "full" else "bulk texts"
-        message = f"{waiting} {whose} already wait, {most} may; retry in {retry_after} s."
-        return ApiError(503, "queue_full", message, headers={"Retry-After": str(retry_after)})
-
-    def _too_fast(self, window: str, retry_after: int, client: Client) -> ApiError:
-        whose = {
-            "client": f"You may send {client.rate_per_minute} texts a minute",
-            "client_hour": f"You may send {client.rate_per_hour} texts an hour",
-            "all": f"All clients together may send {self._config.rate_per_hour} texts an hour",
-        }[window]
-        headers = {"Retry-After": str(retry_after)}
-        if retry_after > LONGEST_RETRY:
-            headers["x-should-retry"] = "false"
-        message = f"{whose}; the next fits in {retry_after} s."
-        return ApiError(429, "rate_limit_exceeded", message, headers=headers)
-
     def _drain_time(self) -> int:
         """Seconds until the queue has moved by one engine step, as recent texts have taken."""
         recent = [line.split() for line in self._redis.lrange(self._keys.recent, 0, DRAIN_SAMPLE - 1)]
@@ -178,11 +146,6 @@ class Admission:
             return UNKNOWN_DRAIN
         seconds = sum(float(inference_ms) for _, inference_ms, _ in recent) / len(recent) / 1000
         return max(1, min(LONGEST_RETRY, math.ceil(seconds)))
-
-
-def _not_failed(state: str) -> ApiError:
-    message = f"Only a failed job can be run again; this one is {state or 'gone'}."
-    return ApiError(409, "job_not_failed", message, "id", {"x-should-retry": "false"})
 
 
 def _fingerprint(client: str, endpoint: str, body: str) -> str:

@@ -5,7 +5,7 @@ import secrets
 
 from flask import Flask, Response, g, request
 
-from api import inference, jobs, operations
+from api import admin, inference, jobs, operations
 from api.errors import register_error_handlers
 from api.service import Service
 from shared.settings import Settings, settings
@@ -20,8 +20,10 @@ def create_app(config: Settings) -> Flask:
     app.register_blueprint(inference.routes)
     app.register_blueprint(jobs.routes)
     app.register_blueprint(operations.routes)
+    app.register_blueprint(admin.routes)
     register_error_handlers(app)
     app.before_request(_name_request)
+    app.before_request(app.extensions["wiredesk"].auth.identify)
     app.after_request(_answer_with_name)
     return app
 

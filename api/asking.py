@@ -3,8 +3,9 @@
 from flask import request
 
 from api.admission import Admitted, Terms
+from api.auth import caller
 from api.body import parse
-from api.clients import Client, caller
+from api.clients import Client
 from api.errors import ApiError
 from api.schemas import ChatRequest, ClassifyRequest, JobRequest
 from api.service import Service
@@ -22,7 +23,7 @@ def admit(desk: Service, endpoint: Endpoint, body: dict, *, waits: bool) -> Admi
     Raises:
         ApiError: what is wrong with the request, or why it is refused.
     """
-    client = caller(desk.config)
+    client = caller()
     texts, asked, param = _asked_in_chat(body) if endpoint == CHAT else _asked_to_classify(body)
     _check_texts(texts, param, desk.config.max_characters)
     work = Request(texts, desk.models.resolve(asked.model))

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from flask import request
-
 from shared.job import Priority
-from shared.settings import Network, Settings
+from shared.settings import Network
 
 Address = IPv4Address | IPv6Address
 
@@ -21,13 +19,6 @@ class Client:
     rate_per_hour: int = 0  # of its own; the limit over all clients holds besides
     priority: Priority = "interactive"  # the highest that it may ask for
     admin: bool = False
-
-
-def caller(config: Settings) -> Client:
-    """Who sends the request that is being handled."""
-    forwarded_for = ",".join(request.headers.getlist("X-Forwarded-For"))
-    address = client_id(request.remote_addr or "", forwarded_for, config.trusted_proxies)
-    return Client(id=address, rate_per_minute=config.rate_per_minute)
 
 
 def client_id(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:

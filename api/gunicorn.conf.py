@@ -3,10 +3,13 @@
 import sys
 
 from shared.errors import SettingsError
+from shared.keys import read_keys
 from shared.settings import settings
 
 try:
     _config = settings()
+    if _config.keys_file:
+        read_keys(_config.keys_file)
 except SettingsError as error:
     sys.exit(f"api: {error}")
 

@@ -7,8 +7,8 @@ from flask import Blueprint, Response, request
 from api.admission import Admitted
 from api.answers import job_status
 from api.asking import CHAT, CLASSIFY, admit
+from api.auth import caller
 from api.body import read_json_object
-from api.clients import caller
 from api.errors import ApiError
 from api.inference import how_it_was_admitted
 from api.responses import json_response
@@ -39,7 +39,7 @@ def list_jobs() -> Response:
     if status is not None and status not in get_args(State):
         message = f"'status' must be one of {', '.join(get_args(State))}."
         raise ApiError(400, "invalid_value", message, "status")
-    jobs, more = desk.jobs.listed(caller(desk.config).id, status, request.args.get("after"), _limit())
+    jobs, more = desk.jobs.listed(caller().id, status, request.args.get("after"), _limit())
     listed = [job_status(job, None).model_copy(update={"result": None}) for job in jobs]
     return json_response(
         JobList(data=listed, has_more=more).model_dump() | {"data": [_without_empty(job) for job in listed]}
@@ -67,7 +67,7 @@ def cancel_job(job_id: str) -> Response:
 def retry_job(job_id: str) -> Response:
     desk = service()
     job = _own_job(desk, job_id)
-    return _accepted(desk, job.endpoint, desk.admission.retry(caller(desk.config), job))
+    return _accepted(desk, job.endpoint, desk.admission.retry(caller(), job))
 
 
 def _accepted(desk: Service, endpoint: Endpoint, admitted: Admitted) -> Response:
@@ -87,7 +87,7 @@ def _accepted(desk: Service, endpoint: Endpoint, admitted: Admitted) -> Response
 
 def _own_job(desk: Service, job_id: str) -> JobRecord:
     job = desk.jobs.read(job_id)
-    if job is None or job.client != caller(desk.config).id:
+    if job is None or job.client != caller().id:
         message = "There is no such job: the id is unknown, or its result has expired."
         raise ApiError(404, "job_not_found", message, "id")
     return job

@@ -97,7 +97,8 @@ def stats() -> Response:
 
 def _missing(desk: Service) -> list[str]:
     try:
-        desk.redis.ping()
+        if desk.redis.exists(desk.keys.draining):
+            return ["an operator has stopped admission (POST /admin/resume)"]
         return [] if desk.models.ready_workers() else ["no worker has its model loaded"]
     except RedisError:
         return ["Redis does not answer"]

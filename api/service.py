@@ -7,6 +7,7 @@ from flask import current_app
 from redis import Redis
 
 from api.admission import Admission
+from api.auth import Auth
 from api.models import Models
 from api.records import Jobs
 from api.waiting import SLICE
@@ -23,6 +24,7 @@ class Service:
     config: Settings
     keys: Keys
     redis: Redis
+    auth: Auth
     admission: Admission
     jobs: Jobs
     models: Models
@@ -36,6 +38,7 @@ class Service:
             config=config,
             keys=keys,
             redis=commands,
+            auth=Auth(commands, keys, config),
             admission=Admission(commands, keys, config),
             jobs=Jobs(commands, waits, keys, config),
             models=Models(commands, keys),

@@ -25,7 +25,7 @@ def first_label(config: Settings, redis_url: str) -> str:
     from api.app import create_app
     from api.schemas import CLASSIFIER
 
-    ours = {"rate_per_minute": 0, "rate_per_hour": 0, "redis_url": redis_url}
+    ours = {"keys_file": None, "rate_per_minute": 0, "rate_per_hour": 0, "redis_url": redis_url}
     body = {"model": CLASSIFIER, "messages": [{"role": "user", "content": NEWS}]}
     app = create_app(config.model_copy(update=ours))
     response = app.test_client().post("/v1/chat/completions", json=body)

@@ -19,6 +19,7 @@ cached:bytes            string  permanent: its size, at most WIREDESK_CACHE_BYTE
 draining                string  permanent while an operator has stopped admission
 window:client:<client>  zset    the window's length
 window:hour:<client>    zset    the window's length
+window:auth:<address>   zset    the window's length: wrong API keys
 window:all              zset    the window's length
 alive:<node>            string  ALIVE_TTL; holds the token of the process that owns the node name
 worker:<node>           string  DESCRIPTION_TTL; what that worker serves
@@ -84,6 +85,9 @@ class Keys:
 
     def window_client(self, client: str) -> str:
         return f"{self.prefix}window:client:{client}"
+
+    def window_auth(self, address: str) -> str:
+        return f"{self.prefix}window:auth:{address}"
 
     def window_hour(self, client: str) -> str:
         return f"{self.prefix}window:hour:{client}"

@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     dead_letter_ttl: int = Field(604_800, ge=1, description="seconds that a failed job is kept for a retry")
     cache_ttl: Count = Field(3600, description="seconds that an answer is reused for the same text; 0: never")
     cache_bytes: Count = Field(16_000_000, description="bytes of Redis memory that reused answers may take")
+    keys_file: Path | None = Field(None, description="file of API keys; empty: clients are their addresses")
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
         (), description="comma-separated networks whose X-Forwarded-For is believed"
     )

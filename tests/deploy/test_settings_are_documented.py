@@ -28,4 +28,6 @@ def defaults() -> list[tuple[str, str]]:
 
 
 def as_text(value: object) -> str:
+    if value is None:
+        return ""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
