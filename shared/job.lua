@@ -22,6 +22,13 @@ local function keep_dead_letter(id)
   end
 end
 
+-- A text that needs no worker any more. Its message may wait: it was cancelled, or put back just before
+-- the worker that was given up for dead finished it.
+local function close_part(part, message)
+  redis.call('ZREM', key('jobs:open'), part)
+  if redis.call('LREM', key('queue'), 1, message) == 0 then redis.call('LREM', key('queue:bulk'), 1, message) end
+end
+
 -- The record loses what only an open job needs; whoever waits is woken. Its texts that still wait
 -- leave the queue and free their places.
 local function end_job(id, state, result)
@@ -30,10 +37,7 @@ local function end_job(id, state, result)
   local spent = {'remaining', 'failures', 'waiters', 'kept', 'flight', 'store', 'deadline'}
   for i = 0, parts - 1 do
     local message = redis.call('HGET', job, 'message:' .. i)
-    if message then
-      if redis.call('LREM', key('queue'), 1, message) == 0 then redis.call('LREM', key('queue:bulk'), 1, message) end
-      redis.call('ZREM', key('jobs:open'), id .. '.' .. i)
-    end
+    if message then close_part(id .. '.' .. i, message) end
     for _, name in ipairs({'part:', 'attempts:', 'message:'}) do spent[#spent + 1] = name .. i end
   end
   if state ~= 'failed' then spent[#spent + 1] = 'request' end

@@ -35,10 +35,11 @@ end
 local function finish(part, attempt, failed, outcome, digest)
   local id, place = split_part(part)
   local job = job_key(id)
-  local known = redis.call('HMGET', job, 'attempts:' .. place, 'created', 'started', 'inference_ms', 'parts')
+  local known = redis.call('HMGET', job, 'attempts:' .. place, 'created', 'started', 'inference_ms', 'parts',
+    'message:' .. place)
   if known[1] ~= attempt then return 0 end
   if redis.call('HSETNX', job, 'part:' .. place, outcome) == 0 then return 0 end
-  redis.call('ZREM', key('jobs:open'), part)
+  close_part(part, known[6])
   redis.call('HDEL', job, 'message:' .. place)
   if tonumber(step_ms) > tonumber(known[4] or 0) then redis.call('HSET', job, 'inference_ms', step_ms) end
   redis.call('LPUSH', recent, string.format('%d %s %s', known[3] - known[2], step_ms, step_texts))
