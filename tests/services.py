@@ -127,11 +127,15 @@ class Worker(Process):
         """After Redis was emptied: what the worker would publish again with its next beat."""
         if self._published is None:
             names = [KEYS.alive(self.name), KEYS.worker(self.name)]
-            values = wait_until(lambda: (v := self._redis.mget(names)) and all(v) and v, "it is published")
+            values = wait_until(lambda: self._all(names), "it is published")
             self._published = dict(zip(names, values, strict=True))
         self._redis.sadd(KEYS.workers, self.name)
         for name, value in self._published.items():
             self._redis.set(name, value, px=3000)
+
+    def _all(self, names: list[str]) -> list[str]:
+        values = self._redis.mget(names)
+        return values if all(values) else []
 
     def restart(self) -> None:
         self.starts += 1
