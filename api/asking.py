@@ -7,7 +7,7 @@ from api.auth import caller
 from api.body import parse
 from api.clients import Client
 from api.errors import ApiError
-from api.schemas import ChatRequest, ClassifyRequest, JobRequest
+from api.requests import ChatRequest, ClassifyRequest, JobRequest
 from api.service import Service
 from shared.job import Endpoint, Priority, Request
 

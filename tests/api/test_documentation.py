@@ -4,7 +4,7 @@ import re
 
 from openai.types.chat import completion_create_params
 
-from api.schemas import ChatRequest
+from api.requests import ChatRequest
 from tests.services import ROOT
 
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
