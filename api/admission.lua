@@ -5,8 +5,8 @@
 -- ARGV 1 terms (shared/job.lua)
 --      2 what is asked, as JSON: id, client, priority, texts (how many), messages and cache digests (one
 --        for each text; no digests: not cached), record (field -> value), flight (fingerprint), waits
---        (somebody waits on the connection), expires_in (ms), keep (ms that the client's list reaches
---        back), windows ({key, limit, ms, name}; a limit of 0 is no limit), max_waiting, max_bulk,
+--        (somebody waits on the connection), expires_in (ms), keep (ms that the client's list and
+--        its idempotency keys live), windows ({key, limit, ms, name}; a limit of 0 is no limit), max_waiting, max_bulk,
 --        idempotency (key name, or nil), retry (run a failed job again)
 -- -> {'admitted', id, texts before it} | {'cached', id} | {'joined', id} | {'repeated', id}
 --    {'reused', id} the idempotency key belongs to other work | {'not_failed', state} nothing to retry
@@ -78,7 +78,9 @@ local function write_record()
   redis.call('HSET', job, unpack(record))
   wait_with(ask.id)
   local mine = key('jobs:client:' .. ask.client)
-  redis.call('ZREMRANGEBYSCORE', mine, '-inf', now - ask.keep)
+  for _, other in ipairs(redis.call('ZRANDMEMBER', mine, 3)) do -- at most a third of the list is of jobs long gone
+    if redis.call('EXISTS', job_key(other)) == 0 then redis.call('ZREM', mine, other) end
+  end
   redis.call('ZADD', mine, now, ask.id)
   redis.call('PEXPIRE', mine, ask.keep)
 end

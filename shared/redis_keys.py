@@ -9,7 +9,7 @@ job:<id>                hash    an open job: none; an ended one: WIREDESK_RESULT
                                 one WIREDESK_DEAD_LETTER_TTL while it is among the last DEAD_LETTERS
 jobs:open               zset    permanent: one member per text of an open job, in order of admission
 jobs:failed             zset    permanent: ids of the last DEAD_LETTERS failed jobs
-jobs:client:<client>    zset    a queue time-out and a result's lifetime: ids of a client's jobs
+jobs:client:<client>    zset    a queue time-out and a result's lifetime from the last: ids of a client's jobs
 done:<id>               list    as the ended job; wakes waiting requests
 flight:<fingerprint>    string  while the job that does this work is open
 idempotency:<digest>    string  WIREDESK_QUEUE_TIMEOUT + WIREDESK_RESULT_TTL; void once its job is gone

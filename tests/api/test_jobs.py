@@ -69,6 +69,16 @@ def test_own_jobs_are_listed_newest_first_by_page_and_status(idle: FlaskClient):
     assert [job["id"] for job in cancelled] == [jobs[1]]
 
 
+def test_the_list_forgets_jobs_whose_results_have_expired(idle: FlaskClient, redis: Redis, keys: Keys):
+    """Two hundred jobs that came and went: the list holds few more than those that can be read."""
+    for n in range(200):
+        job = create(idle, f"{n}").get_json()["id"]
+        idle.delete(f"{JOBS}/{job}")
+        redis.delete(keys.job(job))
+    assert redis.zcard(keys.client_jobs("127.0.0.1")) < 50
+    assert idle.get(JOBS).get_json() == {"object": "list", "data": [], "has_more": False}
+
+
 @pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "limit=٣", "status=done"])
 def test_a_bad_query_names_its_field(idle: FlaskClient, query: str):
     response = idle.get(f"{JOBS}?{query}")
