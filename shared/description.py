@@ -4,6 +4,8 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
+ANSWERS_DEPEND_ON = ("name", "revision", "labels", "quantization", "item_tokens", "prompt_version")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
@@ -16,12 +18,13 @@ class Description:
     quantization: str
     memory_bytes: int
     item_tokens: int = 0
+    prompt_version: str = ""
 
     @property
     def fingerprint(self) -> str:
         """The same for two workers whose answers can stand for each other's."""
         said = asdict(self)
-        return _digest([said[name] for name in ("name", "revision", "labels", "quantization", "item_tokens")])
+        return _digest([said[name] for name in ANSWERS_DEPEND_ON])
 
     def digest(self, text: str) -> str:
         """Names the answer to one text in the cache."""

@@ -165,3 +165,12 @@ def test_code_in_the_folder_is_never_run(copy: Path):
 
 def change(path: Path, **fields: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def test_answers_are_reused_only_while_model_prompt_and_settings_stay_the_same(copy: Path):
+    before = load(copy).describe()
+    assert load(copy).describe().digest("news") == before.digest("news") != before.digest("other news")
+    assert load(copy, max_item_tokens=16).describe().digest("news") != before.digest("news")
+    prompt = copy / "prompt.toml"
+    prompt.write_text(prompt.read_text(encoding="utf-8") + "\n# edited by hand\n", encoding="utf-8")
+    assert load(copy).describe().digest("news") != before.digest("news")

@@ -5,6 +5,7 @@ calibration.json (temperatures), manifest.json (how it was made; written last, s
 it is half written).
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,16 @@ class Artifact:
     calibration: Calibration
     stored_type: str | None  # int8 or nf4 when the weights are quantised in the folder already
     tied: bool  # input and output embedding are one tensor
+
+    @property
+    def prompt_version(self) -> str:
+        """Changes with whatever a person may edit in the folder that changes answers."""
+        edited = ("prompt.toml", "taxonomy.toml", "calibration.json", "manifest.json")
+        digest = hashlib.sha256()
+        for name in edited:
+            path = self.folder / name
+            digest.update(path.read_bytes() if path.is_file() else b"")
+        return digest.hexdigest()[:16]
 
 
 def open_artifact(folder: Path) -> Artifact:

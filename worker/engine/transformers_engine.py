@@ -43,6 +43,7 @@ class TransformersEngine:
         self._model = model
         self.prompt = prompt
         self._quantization = quantization
+        self._prompt_version = artifact.prompt_version
         self._temperature = artifact.calibration.for_type(quantization)
         self._labels = LabelSet(artifact.taxonomy, prompt)
         _check_fit(model.config, prompt, self._labels)
@@ -89,6 +90,8 @@ class TransformersEngine:
             device=str(self._model.device),
             quantization=self._quantization,
             memory_bytes=memory_bytes(self._model),
+            item_tokens=self.prompt.item_tokens,
+            prompt_version=self._prompt_version,
         )
 
     def _groups(self, items: dict[int, Item]) -> list[list[int]]:
