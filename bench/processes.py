@@ -49,6 +49,7 @@ def wiredesk(redis: str, seconds: float, **settings: object) -> Iterator[int]:
         "rate_per_minute": 0,
         "rate_per_hour": 0,
         "max_waiting": 1000,
+        "cache_ttl": 0,  # else a text of an earlier round would cost nothing
     } | settings
     environment = {f"WIREDESK_{name.upper()}": str(value) for name, value in values.items()}
     with ExitStack() as stack:

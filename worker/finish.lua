@@ -24,7 +24,7 @@ end
 
 local function remember(digest, outcome)
   local bytes = #outcome + BOOKKEEPING
-  if digest == '' or bytes > terms.cache_bytes then return end
+  if digest == '' or terms.cache_ttl == 0 or bytes > terms.cache_bytes then return end
   while forget_oldest(now - terms.cache_ttl * 1000) do end
   if not redis.call('SET', key('cache:' .. digest), outcome, 'PX', terms.cache_ttl * 1000, 'NX') then return end
   redis.call('ZADD', index, now, digest .. ':' .. bytes)

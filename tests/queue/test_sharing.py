@@ -140,6 +140,16 @@ def test_the_cache_stays_within_its_bytes_and_forgets_the_oldest(make_hand, desk
     assert sum(redis.memory_usage(f"{PREFIX}cache:{n:x}") for n in kept) <= 5_000
 
 
+@pytest.mark.parametrize("settings", [{"cache_ttl": 0}, {"cache_bytes": 0}])
+def test_the_cache_can_be_switched_off(make_hand, make_desk, redis: Redis, settings: dict):
+    desk = make_desk(**settings)
+    job = desk.submit("a")
+    make_hand(**settings).run(job, digest="d1")
+    assert desk.state(job) == "succeeded"
+    assert desk.ask("a", digests=["d1"]).how == "admitted"
+    assert not redis.exists(f"{PREFIX}cache:d1")
+
+
 def test_a_failed_text_is_not_reused(desk: Desk, redis: Redis, start_worker):
     start_worker()
     desk.ended(desk.submit("fail"))
