@@ -29,16 +29,14 @@ def test_the_neighbours_of_a_text_that_hangs_finish(desk: Desk, start_worker: St
     hanging = desk.submit("gate")
     worker = start_worker(job_limit=1)
 
-    def keep_alive() -> bool:
+    def all_ended() -> bool:
         if worker.process.poll() is not None:
             worker.restart()
-        return desk.jobs.read(hanging).ended
+        return all(desk.jobs.read(job).ended for job in [hanging, *neighbours])
 
-    wait_until(keep_alive, "the hanging text ends", 60)
+    wait_until(all_ended, "every text ends", 60)
     assert desk.ended(hanging).results[0].error_code == "time_limit"
     assert [desk.ended(job).state for job in neighbours] == ["succeeded"] * 2
-    wait_until(lambda: worker.process.poll() is not None, "the worker has left")
-    worker.restart()
 
 
 def test_the_number_of_attempts_is_a_setting(desk: Desk, start_worker: Start):
