@@ -58,6 +58,10 @@ class Settings(BaseSettings):
     # worker
     model: str = Field("models/newsroom-mini", min_length=1, description="artifact folder, or standin")
     quantization: Quantization = Field("auto", description="auto, int8, nf4, bf16 or fp32")
+    embedding_device: Literal["auto", "cpu"] = Field(
+        "auto", description="where the token embedding is: auto or cpu"
+    )
+    int8_threshold: float = Field(6.0, ge=0, description="outlier threshold of int8; 0: no outliers apart")
     batch_size: int = Field(3, ge=1, le=64, description="texts in one step of the engine")
     max_attempts: int = Field(3, ge=1, le=100, description="times that a text is begun before it fails")
     job_limit: float = Field(120, gt=0, le=86_400, description="seconds that one engine step may last")

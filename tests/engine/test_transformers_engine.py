@@ -8,9 +8,10 @@ import torch
 
 from shared.errors import EmptyItem, EngineFailure
 from tests.engine.conftest import load
+from worker.engine.budget import ROW_TOKENS
 from worker.engine.protocol import Classification
 from worker.engine.scoring import PackedScorer, score_naive
-from worker.engine.transformers_engine import ROW_TOKENS, TransformersEngine
+from worker.engine.transformers_engine import TransformersEngine
 
 TEXTS = ["央行下调利率", "Oil prices rose", "股市上涨。" * 5]
 

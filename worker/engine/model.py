@@ -14,6 +14,7 @@ from shared.errors import ArtifactError
 from worker.engine.artifact import Artifact
 from worker.engine.host_embedding import move_embedding_to_host
 from worker.engine.memory import release
+from worker.engine.plan import embedding_goes_to_host
 
 disable_progress_bar()  # a log is no terminal
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tokenizer threads fight the model for cores
@@ -39,8 +40,13 @@ def resolve(quantization: str, stored_type: str | None = None) -> str:
     return stored_type or ("int8" if torch.cuda.is_available() else "fp32")
 
 
-def load_model(artifact: Artifact, quantization: str) -> Any:
+def load_model(
+    artifact: Artifact, quantization: str, embedding_device: str = "auto", int8_threshold: float = 6.0
+) -> Any:
     """The causal language model, in evaluation mode, whole on one device.
+
+    Args:
+        embedding_device, int8_threshold: see the settings of these names.
 
     Raises:
         ArtifactError: the folder's weights or configuration cannot be served.
@@ -61,7 +67,10 @@ def load_model(artifact: Artifact, quantization: str) -> Any:
     if report["missing_keys"]:  # transformers would serve random numbers in their place
         raise ArtifactError(f"{folder}: the weights lack {', '.join(sorted(report['missing_keys'])[:3])}")
     _check_attention(folder, model.config)
-    if quantization in ("int8", "nf4") and not artifact.tied and model.device.type == "cuda":
+    if quantization == "int8":
+        _set_threshold(model, int8_threshold)
+    gpu = model.device.type == "cuda"
+    if embedding_goes_to_host(embedding_device, quantization, artifact.tied, gpu):
         move_embedding_to_host(model)
         release()
     return model.eval()
@@ -80,6 +89,15 @@ def load_tokenizer(folder: Path) -> Any:
     if not tokenizer.chat_template:
         raise ArtifactError(f"{folder}: the tokenizer has no chat template, so no prompt can be built")
     return tokenizer
+
+
+def _set_threshold(model: Any, threshold: float) -> None:
+    """On the layers themselves: weights that are stored quantised ignore the one of the configuration."""
+    from bitsandbytes.nn import Linear8bitLt
+
+    for module in model.modules():
+        if isinstance(module, Linear8bitLt):
+            module.state.threshold = threshold
 
 
 def _check_attention(folder: Path, config: Any) -> None:

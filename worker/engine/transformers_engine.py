@@ -13,6 +13,7 @@ from shared.description import Description
 from shared.errors import ArtifactError, EngineFailure, ItemError
 from shared.settings import Settings
 from worker.engine.artifact import Artifact, open_artifact
+from worker.engine.budget import step_budget
 from worker.engine.labels import LabelSet, dictionary
 from worker.engine.memory import memory_bytes, ran_out, release
 from worker.engine.model import load_model, load_tokenizer, resolve
@@ -24,18 +25,17 @@ from worker.engine.self_check import check
 
 log = logging.getLogger(__name__)
 
-# Tokens of one packed forward, whose attention grows with the square. A GPU gains by larger forwards;
-# on a CPU longer rows are slower than two forwards (docs/decisions/packing.md).
-ROW_TOKENS = {"cpu": 512, "cuda": 8192}
-
 Answer = Classification | ItemError
 
 
 class TransformersEngine:
     """Serves one artifact. `load` makes one that is checked and warm."""
 
-    def __init__(self, artifact: Artifact, model: Any, prompt: Prompt, quantization: str):
+    def __init__(self, artifact: Artifact, model: Any, prompt: Prompt, quantization: str, row_tokens: int):
         """
+        Args:
+            row_tokens: most tokens of one packed forward.
+
         Raises:
             ArtifactError: prompt, labels and model do not fit each other.
         """
@@ -43,6 +43,7 @@ class TransformersEngine:
         self._model = model
         self.prompt = prompt
         self._quantization = quantization
+        self._row_tokens = row_tokens
         self._prompt_version = artifact.prompt_version
         self._temperature = artifact.calibration.for_type(quantization)
         self._labels = LabelSet(artifact.taxonomy, prompt)
@@ -60,7 +61,9 @@ class TransformersEngine:
         artifact = open_artifact(Path(config.model))
         quantization = resolve(config.quantization, artifact.stored_type)
         prompt = Prompt(artifact.template, load_tokenizer(artifact.folder), config.max_item_tokens)
-        engine = cls(artifact, load_model(artifact, quantization), prompt, quantization)
+        row_tokens = step_budget(artifact, config, quantization, prompt)
+        model = load_model(artifact, quantization, config.embedding_device, config.int8_threshold)
+        engine = cls(artifact, model, prompt, quantization, row_tokens)
         difference = engine.check()
         log.info("%s in %s: packed scores within %.1e of plain ones", artifact.name, quantization, difference)
         return engine
@@ -97,12 +100,12 @@ class TransformersEngine:
     def _groups(self, items: dict[int, Item]) -> list[list[int]]:
         """Places of the items, in order, in groups that fit one row; a longer item has its own."""
         groups: list[list[int]] = []
-        longest, room = ROW_TOKENS[self._model.device.type], 0
+        room = 0
         for place, item in items.items():
             cost = self.scorer.cost(self._prompt_of(item))
             if not groups or cost > room:
                 groups.append([])
-                room = longest
+                room = self._row_tokens
             groups[-1].append(place)
             room -= cost
         return groups
@@ -132,7 +135,8 @@ class TransformersEngine:
             size = self.scorer.cost(self._prompt_of(items[0]))
             return [
                 EngineFailure(
-                    f"the text takes {size} tokens, for which the memory of the device is too small"
+                    f"the text takes {size} tokens, for which the memory of the device is too small "
+                    f"(planned for {self._row_tokens})"
                 )
             ]
         half = len(items) // 2

@@ -1,0 +1,59 @@
+"""How many tokens one step may hold: the memory plan against the memory that is free, said at the start."""
+
+import logging
+
+import psutil
+import torch
+
+from shared.errors import ArtifactError
+from shared.settings import Settings
+from worker.engine.artifact import Artifact
+from worker.engine.plan import GIB, embedding_goes_to_host, make_plan, read_config
+from worker.engine.prompt import Prompt
+
+log = logging.getLogger(__name__)
+
+# Tokens of one packed forward, whose attention grows with the square. A GPU gains by larger forwards;
+# on a CPU longer rows are slower than two forwards (docs/decisions/packing.md).
+ROW_TOKENS = {"cpu": 512, "cuda": 8192}
+
+
+def step_budget(artifact: Artifact, config: Settings, quantization: str, prompt: Prompt) -> int:
+    """Tokens of one packed forward. Called before the weights are loaded.
+
+    Raises:
+        ArtifactError: the weights, or an item of the allowed length, do not fit the free memory.
+    """
+    gpu = torch.cuda.is_available()
+    on_host = embedding_goes_to_host(config.embedding_device, quantization, artifact.tied, gpu)
+    plan = make_plan(
+        read_config(artifact.folder),
+        quantization,
+        gpu=gpu,
+        embedding_on_host=on_host,
+        prefix_tokens=len(prompt.head),
+        batch_size=config.batch_size,
+    )
+    free = free_memory(gpu)
+    log.info("memory plan of %s in %s:\n%s", artifact.name, quantization, plan.table(free))
+    fits = plan.step_tokens(free)
+    if not fits:
+        raise ArtifactError(
+            f"{artifact.name} in {quantization} takes {plan.standing / GIB:.2f} GiB before its first step, "
+            f"but {free / GIB:.2f} GiB are free; set WIREDESK_QUANTIZATION to int8 or nf4, or end what "
+            "else uses the device"
+        )
+    longest = prompt.item_tokens + len(prompt.tail)
+    if fits < longest:
+        raise ArtifactError(
+            f"a step of {artifact.name} can hold {fits} tokens in the free memory, but an item may take "
+            f"{longest}; set WIREDESK_MAX_ITEM_TOKENS to {max(fits - len(prompt.tail), 0)} or less"
+        )
+    return min(fits, ROW_TOKENS["cuda" if gpu else "cpu"])
+
+
+def free_memory(gpu: bool) -> int:
+    """Bytes that can still be taken of the GPU, or of the computer's memory."""
+    if gpu:
+        return torch.cuda.mem_get_info()[0]
+    return int(psutil.virtual_memory().available)
