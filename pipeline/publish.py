@@ -32,7 +32,7 @@ def publish(model: Any, tokenizer: Any, recipe: Recipe, work: Path, output: Path
     (unfinished / "model.safetensors").chmod(0o644)  # the library writes it for its owner alone
     tokenizer.save_pretrained(unfinished)
     shutil.copyfile(recipe.taxonomy, unfinished / "taxonomy.toml")
-    (unfinished / "prompt.toml").write_text(_prompt_toml(recipe.prompt), encoding="utf-8")
+    (unfinished / "prompt.toml").write_text(prompt_toml(recipe.prompt), encoding="utf-8")
     write_json(unfinished / "calibration.json", {"schema": SCHEMA, "temperature": {"fp32": temperature}})
     made = manifest(recipe, work, unfinished, parameters)
     (unfinished / "README.md").write_text(card(made), encoding="utf-8")
@@ -48,7 +48,7 @@ def manifest(recipe: Recipe, work: Path, folder: Path, parameters: int) -> dict[
     return {
         "schema": SCHEMA,
         "name": recipe.name,
-        "revision": _digest(
+        "revision": digest(
             *sorted(folder.glob("*.safetensors")), folder / "prompt.toml", folder / "taxonomy.toml"
         )[:16],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -61,7 +61,7 @@ def manifest(recipe: Recipe, work: Path, folder: Path, parameters: int) -> dict[
         "labels": len(load_taxonomy(recipe.taxonomy).labels),
         "data": {
             "splits": {
-                split: {"rows": len(rows), "sha256": _digest(work / f"{split}.jsonl")}
+                split: {"rows": len(rows), "sha256": digest(work / f"{split}.jsonl")}
                 for split, rows in rows_by_split.items()
             },
             "sources": {
@@ -81,15 +81,18 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
-def _prompt_toml(template: PromptTemplate) -> str:
-    """TOML's basic strings and arrays are written as JSON writes them."""
+def prompt_toml(template: PromptTemplate) -> str:
+    """The file prompt.toml. TOML's basic strings and arrays are written as JSON writes them."""
     return "".join(
         f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in template.model_dump().items()
     )
 
 
-def _digest(*paths: Path) -> str:
-    digest = hashlib.sha256()
+def digest(*paths: Path) -> str:
+    """SHA-256 over the bytes of the files, one after the other."""
+    hashed = hashlib.sha256()
     for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+        with path.open("rb") as file:
+            while block := file.read(2**24):
+                hashed.update(block)
+    return hashed.hexdigest()

@@ -1,8 +1,8 @@
 """The model folder: what it must hold, checked before a worker says that it is ready.
 
 config.json, *.safetensors, tokenizer files; taxonomy.toml (labels), prompt.toml (prompt),
-calibration.json (temperatures), manifest.json (how it was made; written last, so a folder without
-it is half written).
+calibration.json (temperatures), adapter/ (a LoRA adapter, if any), manifest.json (how it was made;
+written last, so a folder without it is half written).
 """
 
 import hashlib
@@ -46,6 +46,7 @@ class Artifact:
     calibration: Calibration
     stored_type: str | None  # int8 or nf4 when the weights are quantised in the folder already
     tied: bool  # input and output embedding are one tensor
+    adapter: Path | None = None  # folder of a LoRA adapter on top of the weights
 
     @property
     def prompt_version(self) -> str:
@@ -78,6 +79,7 @@ def open_artifact(folder: Path) -> Artifact:
         calibration=_calibration(folder / "calibration.json"),
         stored_type=_stored_type(folder, config),
         tied=config.get("tie_word_embeddings", True),
+        adapter=_adapter(folder / "adapter"),
     )
 
 
@@ -113,6 +115,18 @@ def _check_weights(folder: Path) -> None:
     if any(folder.glob("*.bin")) or any(folder.glob("*.pt")):
         raise ArtifactError(f"{folder} holds pickled weights; convert them to safetensors")
     raise ArtifactError(f"{folder} lacks weights: {', '.join(missing)}")
+
+
+def _adapter(folder: Path) -> Path | None:
+    if not folder.is_dir():
+        return None
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        if not (folder / name).is_file():
+            raise ArtifactError(f"{folder / name} is missing: the adapter is half written or not safetensors")
+    kind = _read_json(folder / "adapter_config.json").get("peft_type")
+    if kind != "LORA":
+        raise ArtifactError(f"{folder}: adapters of type {kind!r} are not served, only LORA")
+    return folder
 
 
 def _stored_type(folder: Path, config: dict[str, Any]) -> str | None:

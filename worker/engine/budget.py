@@ -7,6 +7,7 @@ import torch
 
 from shared.errors import ArtifactError
 from shared.settings import Settings
+from worker.engine.adapter import count_numbers
 from worker.engine.artifact import Artifact
 from worker.engine.plan import GIB, embedding_goes_to_host, make_plan, read_config
 from worker.engine.prompt import Prompt
@@ -33,6 +34,7 @@ def step_budget(artifact: Artifact, config: Settings, quantization: str, prompt:
         embedding_on_host=on_host,
         prefix_tokens=len(prompt.head),
         batch_size=config.batch_size,
+        adapter_numbers=count_numbers(artifact.adapter) if artifact.adapter else 0,
     )
     free = free_memory(gpu)
     log.info("memory plan of %s in %s:\n%s", artifact.name, quantization, plan.table(free))

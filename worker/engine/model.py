@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.utils.logging import disable_progress_bar
 
 from shared.errors import ArtifactError
+from worker.engine.adapter import add_adapter
 from worker.engine.artifact import Artifact
 from worker.engine.host_embedding import move_embedding_to_host
 from worker.engine.memory import release
@@ -67,6 +68,8 @@ def load_model(
     if report["missing_keys"]:  # transformers would serve random numbers in their place
         raise ArtifactError(f"{folder}: the weights lack {', '.join(sorted(report['missing_keys'])[:3])}")
     _check_attention(folder, model.config)
+    if artifact.adapter:
+        model = add_adapter(model, artifact.adapter, merge=quantization in DTYPES)
     if quantization == "int8":
         _set_threshold(model, int8_threshold)
     gpu = model.device.type == "cuda"

@@ -91,6 +91,7 @@ def make_plan(
     embedding_on_host: bool,
     prefix_tokens: int,
     batch_size: int,
+    adapter_numbers: int = 0,
 ) -> Plan:
     """The plan of a model with this transformers config.
 
@@ -98,6 +99,7 @@ def make_plan(
         quantization: int8, nf4, bf16 or fp32, not auto.
         gpu: 16-bit arithmetic around quantised matrices, as on a GPU; else 32-bit, as on a CPU.
         embedding_on_host: see `embedding_goes_to_host`.
+        adapter_numbers: numbers in a LoRA adapter, which stays beside quantised weights in 32 bit.
     """
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
@@ -114,8 +116,10 @@ def make_plan(
     heads, kv_heads, head = _attention(config)
     widest = max(m.out_features for m in model.base_model.modules() if isinstance(m, nn.Linear))
     hidden = embedding.weight.shape[1]
+    quantised = sum(_quantised(m, quantization) for m in matrices)
+    beside = 4 * adapter_numbers if matrices else 0
     return Plan(
-        weights=rest * number - host + sum(_quantised(m, quantization) for m in matrices) + _buffers(model),
+        weights=rest * number - host + quantised + beside + _buffers(model),
         host=host,
         kv_per_token=2 * config.num_hidden_layers * kv_heads * head * number,
         prefix_tokens=prefix_tokens,
