@@ -81,7 +81,7 @@ local function write_record()
   for _, other in ipairs(redis.call('ZRANDMEMBER', mine, 3)) do -- at most a third of the list is of jobs long gone
     if redis.call('EXISTS', job_key(other)) == 0 then redis.call('ZREM', mine, other) end
   end
-  redis.call('ZADD', mine, now, ask.id)
+  redis.call('ZADD', mine, moment, ask.id)
   redis.call('PEXPIRE', mine, ask.keep)
 end
 

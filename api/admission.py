@@ -88,7 +88,7 @@ class Admission:
         self._check_fits(len(request.texts), client, terms.priority)
         body, config = request.to_json(), self._config
         fingerprint = _fingerprint(client.id, endpoint, body)
-        record = {
+        record: dict[str, str | int | float] = {
             "v": VERSION,
             "client": client.id,
             "endpoint": endpoint,
@@ -98,6 +98,8 @@ class Admission:
             "request": body,
             "store": int(terms.store),
         }
+        if request.abstain_below is not None:
+            record["abstain_below"] = request.abstain_below
         ask = {
             "id": job_id,
             "client": client.id,

@@ -61,7 +61,7 @@ def _classification(job: JobRecord) -> Classification:
         id=job.id,
         created=job.created // 1000,
         model=job.model,
-        results=[_outcome(result) for result in job.results],
+        results=[_outcome(result, job.abstain_below) for result in job.results],
         timing=_timing(job),
     )
 
@@ -75,21 +75,24 @@ def _chat_completion(job: JobRecord) -> ChatCompletion:
         model=job.model,
         choices=[Choice(message=ChatMessage(content=result.answer))],
         usage=scored.usage,
-        classification=ChatLabel(**scored.model_dump(exclude={"usage"})),
+        classification=ChatLabel(**scored.model_dump(exclude={"usage", "status"})),
         timing=_timing(job),
     )
 
 
-def _outcome(result: PartResult) -> Scored | Failed:
-    return Failed(error=_error_detail(result)) if result.failed else _scored(result)
+def _outcome(result: PartResult, abstain_below: float | None) -> Scored | Failed:
+    return Failed(error=_error_detail(result)) if result.failed else _scored(result, abstain_below)
 
 
-def _scored(result: PartResult) -> Scored:
+def _scored(result: PartResult, abstain_below: float | None = None) -> Scored:
     assert result.label is not None
+    probability = result.probabilities[result.label]
+    uncertain = abstain_below is not None and probability < abstain_below
     total = result.prompt_tokens + result.completion_tokens
     return Scored(
-        label=result.label,
-        probability=result.probabilities[result.label],
+        label=None if uncertain else result.label,
+        status="uncertain" if uncertain else "classified",
+        probability=probability,
         probabilities=result.probabilities,
         label_mass=result.label_mass,
         truncated=result.truncated,

@@ -26,7 +26,8 @@ def admit(desk: Service, endpoint: Endpoint, body: dict, *, waits: bool) -> Admi
     client = caller()
     texts, asked, param = _asked_in_chat(body) if endpoint == CHAT else _asked_to_classify(body)
     _check_texts(texts, param, desk.config.max_characters)
-    work = Request(texts, desk.models.resolve(asked.model))
+    threshold = asked.abstain_below if isinstance(asked, ClassifyRequest) else None
+    work = Request(texts, desk.models.resolve(asked.model), threshold)
     return desk.admission.admit(client, endpoint, work, _terms(desk, client, asked, texts, waits))
 
 

@@ -22,6 +22,7 @@ class ClassifyRequest(JobRequest):
     """One text, or several that are answered together."""
 
     input: Text | Annotated[list[Text], Field(min_length=1)]
+    abstain_below: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -28,9 +28,11 @@ class ErrorDetail(Schema):
 
 class Scored(Schema):
     """One text's answer. probabilities sum to 1; label_mass is the model's own probability, before
-    that normalisation, of answering with any label at all."""
+    that normalisation, of answering with any label at all. Without a label where the highest
+    probability is below the request's abstain_below."""
 
-    label: str
+    label: str | None
+    status: Literal["classified", "uncertain"]
     probability: float
     probabilities: dict[str, float]
     label_mass: float

@@ -5,6 +5,7 @@
 local terms = cjson.decode(ARGV[1])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local moment = now + clock[2] % 1000 / 1000  -- orders what happens within a millisecond
 
 local function key(name) return terms.prefix .. name end
 local function job_key(id) return key('job:' .. id) end
@@ -14,7 +15,7 @@ local function is_open(state) return state == 'queued' or state == 'running' end
 -- Only a failed job keeps its request, so that it can be retried: a dead letter. There are only so many.
 local function keep_dead_letter(id)
   redis.call('ZREMRANGEBYSCORE', key('jobs:failed'), '-inf', now - terms.dead_letter_ttl * 1000)
-  redis.call('ZADD', key('jobs:failed'), now, id)
+  redis.call('ZADD', key('jobs:failed'), moment, id)
   local spare = redis.call('ZCARD', key('jobs:failed')) - terms.dead_letters
   if spare <= 0 then return end
   for _, old in ipairs(redis.call('ZPOPMIN', key('jobs:failed'), spare)) do

@@ -42,18 +42,19 @@ def split_part_id(part: str) -> tuple[str, int]:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of the engine."""
+    """What is asked of the engine, and below which probability no label is wanted."""
 
     texts: tuple[str, ...]
     model: str
+    abstain_below: float | None = None
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), ensure_ascii=False)
+        return json.dumps({k: v for k, v in asdict(self).items() if v is not None}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, data: str) -> "Request":
         value = json.loads(data)
-        return cls(tuple(value["texts"]), value["model"])
+        return cls(tuple(value["texts"]), value["model"], value.get("abstain_below"))
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class JobRecord:
     deadline: int | None
     results: tuple[PartResult, ...]
     request: str | None
+    abstain_below: float | None
 
     @classmethod
     def from_hash(cls, job_id: str, value: Mapping[str, Any]) -> "JobRecord":
@@ -117,6 +119,7 @@ class JobRecord:
             deadline=int(value["deadline"]) if "deadline" in value else None,
             results=tuple(PartResult(**part) for part in json.loads(value.get("result", "[]"))),
             request=value.get("request"),
+            abstain_below=float(value["abstain_below"]) if "abstain_below" in value else None,
         )
 
     @property

@@ -31,7 +31,15 @@ def test_one_text_gets_one_result(client: FlaskClient):
     assert result["usage"]["total_tokens"] == sum(
         result["usage"][f"{k}_tokens"] for k in ("prompt", "completion")
     )
-    assert set(result) == {"label", "probability", "probabilities", "label_mass", "truncated", "usage"}
+    assert set(result) == {
+        "label",
+        "probability",
+        "probabilities",
+        "label_mass",
+        "truncated",
+        "usage",
+        "status",
+    }
     assert set(body["timing"]) == {"queue_ms", "inference_ms"}
 
 
@@ -40,6 +48,33 @@ def test_several_texts_get_results_in_their_order(client: FlaskClient):
     together = client.post("/v1/classify", json={"input": texts}).get_json()["results"]
     alone = [client.post("/v1/classify", json={"input": text}).get_json()["results"][0] for text in texts]
     assert together == alone
+
+
+def test_below_the_asked_probability_there_is_no_label(client: FlaskClient):
+    asked = {"input": [NEWS, "新闻"]}
+    sure = client.post("/v1/classify", json=asked | {"abstain_below": 0.9}).get_json()["results"]
+    unsure = client.post("/v1/classify", json=asked | {"abstain_below": 0.91}).get_json()["results"]
+    assert [(r["status"], r["label"] in r["probabilities"]) for r in sure] == [("classified", True)] * 2
+    assert [(r["status"], r["label"]) for r in unsure] == [("uncertain", None)] * 2
+    assert [r["probabilities"] for r in unsure] == [r["probabilities"] for r in sure]
+    assert unsure[0]["probability"] == 0.9
+
+
+def test_a_polled_job_abstains_as_the_synchronous_call_does(client: FlaskClient):
+    body = {"endpoint": "/v1/classify", "input": "抛光", "abstain_below": 1}
+    job = client.post("/v1/jobs", json=body).get_json()["id"]
+    ended = wait_until(
+        lambda: (found := client.get(f"/v1/jobs/{job}").get_json())["status"] == "succeeded" and found,
+        "it ends",
+    )
+    assert ended["result"]["results"][0]["status"] == "uncertain"
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, "half", float("nan")])
+def test_a_threshold_is_a_probability(client: FlaskClient, value: object):
+    refused = client.post("/v1/classify", json={"input": NEWS, "abstain_below": value})
+    assert refused.status_code == 400
+    assert "abstain_below" in refused.get_json()["error"]["message"] or value != value
 
 
 def test_chat_answers_in_the_models_own_sentence(client: FlaskClient):
