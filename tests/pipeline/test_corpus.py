@@ -1,7 +1,7 @@
 """The items that the authors wrote: well-formed, and never both trained on and measured on."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,42 @@ def test_no_item_is_written_twice() -> None:
 def test_the_held_out_items_cover_every_label_in_both_languages() -> None:
     items = read(HELD_OUT)
     labels = Counter(item["label"] for item in items)
-    assert len(items) >= 240
-    assert min(labels.values()) >= 10
+    assert len(items) >= 500
+    assert min(labels.values()) >= 40
     assert len({(item["label"], script(item["text"])) for item in items}) == 2 * len(labels)
+
+
+def test_items_are_written_one_by_one_and_not_from_templates() -> None:
+    """By character 5-grams: hardly two training items, and no held-out item and another, share half."""
+    train, held_out = [[item["text"] for item in items] for items in (corpus(), read(HELD_OUT))]
+    among_themselves = nearest(train, train)
+    assert sum(likeness > 0.5 for likeness in among_themselves) < len(train) / 100
+    assert max(nearest(held_out, train)) <= 0.5
+    assert max(nearest(held_out, held_out)) <= 0.5
+
+
+def test_likeness_is_that_of_the_nearest_other_item() -> None:
+    assert nearest(["abcdef"], ["abcdef", "abcdex", "zzzzz"]) == [1.0]
+    assert nearest(["abcdef", "abcdex", "zzzzz"], ["abcdef", "abcdex", "zzzzz"], same=True) == [
+        1 / 3,
+        1 / 3,
+        0,
+    ]
+
+
+def nearest(texts: list[str], others: list[str], same: bool | None = None) -> list[float]:
+    """For each text the highest Jaccard index of its character 5-grams with another's."""
+    same = texts is others if same is None else same
+    grams = [{text[at : at + 5] for at in range(max(1, len(text) - 4))} for text in others]
+    holders: dict[str, list[int]] = defaultdict(list)
+    for place, own in enumerate(grams):
+        for gram in own:
+            holders[gram].append(place)
+    found = []
+    for number, text in enumerate(texts):
+        own = {text[at : at + 5] for at in range(max(1, len(text) - 4))}
+        shared = Counter(
+            place for gram in own for place in holders.get(gram, ()) if not (same and place == number)
+        )
+        found.append(max((n / (len(own) + len(grams[p]) - n) for p, n in shared.items()), default=0))
+    return found
