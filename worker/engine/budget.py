@@ -9,6 +9,7 @@ from shared.errors import ArtifactError
 from shared.settings import Settings
 from worker.engine.adapter import count_numbers
 from worker.engine.artifact import Artifact
+from worker.engine.labels import LabelSet
 from worker.engine.plan import GIB, embedding_goes_to_host, make_plan, read_config
 from worker.engine.prompt import Prompt
 
@@ -19,7 +20,9 @@ log = logging.getLogger(__name__)
 ROW_TOKENS = {"cpu": 512, "cuda": 8192}
 
 
-def step_budget(artifact: Artifact, config: Settings, quantization: str, prompt: Prompt) -> int:
+def step_budget(
+    artifact: Artifact, config: Settings, quantization: str, prompt: Prompt, labels: LabelSet
+) -> int:
     """Tokens of one packed forward. Called before the weights are loaded.
 
     Raises:
@@ -45,11 +48,12 @@ def step_budget(artifact: Artifact, config: Settings, quantization: str, prompt:
             f"but {free / GIB:.2f} GiB are free; set WIREDESK_QUANTIZATION to int8 or nf4, or end what "
             "else uses the device"
         )
-    longest = prompt.item_tokens + len(prompt.tail)
+    beside = len(prompt.tail) + labels.trie.size
+    longest = prompt.item_tokens + beside
     if fits < longest:
         raise ArtifactError(
-            f"a step of {artifact.name} can hold {fits} tokens in the free memory, but an item may take "
-            f"{longest}; set WIREDESK_MAX_ITEM_TOKENS to {max(fits - len(prompt.tail), 0)} or less"
+            f"a step of {artifact.name} can hold {fits} tokens in the free memory, but an item with the "
+            f"labels may take {longest}; set WIREDESK_MAX_ITEM_TOKENS to {max(fits - beside, 0)} or less"
         )
     return min(fits, ROW_TOKENS["cuda" if gpu else "cpu"])
 

@@ -31,7 +31,15 @@ Answer = Classification | ItemError
 class TransformersEngine:
     """Serves one artifact. `load` makes one that is checked and warm."""
 
-    def __init__(self, artifact: Artifact, model: Any, prompt: Prompt, quantization: str, row_tokens: int):
+    def __init__(
+        self,
+        artifact: Artifact,
+        model: Any,
+        prompt: Prompt,
+        labels: LabelSet,
+        quantization: str,
+        row_tokens: int,
+    ):
         """
         Args:
             row_tokens: most tokens of one packed forward.
@@ -46,7 +54,7 @@ class TransformersEngine:
         self._row_tokens = row_tokens
         self._prompt_version = artifact.prompt_version
         self._temperature = artifact.calibration.for_type(quantization)
-        self._labels = LabelSet(artifact.taxonomy, prompt)
+        self._labels = labels
         _check_fit(model.config, prompt, self._labels)
         self.scorer = PackedScorer(model, self._labels.trie, FrozenPrefix(model, prompt.head))
 
@@ -61,9 +69,10 @@ class TransformersEngine:
         artifact = open_artifact(Path(config.model))
         quantization = resolve(config.quantization, artifact.stored_type)
         prompt = Prompt(artifact.template, load_tokenizer(artifact.folder), config.max_item_tokens)
-        row_tokens = step_budget(artifact, config, quantization, prompt)
+        labels = LabelSet(artifact.taxonomy, prompt)
+        row_tokens = step_budget(artifact, config, quantization, prompt, labels)
         model = load_model(artifact, quantization, config.embedding_device, config.int8_threshold)
-        engine = cls(artifact, model, prompt, quantization, row_tokens)
+        engine = cls(artifact, model, prompt, labels, quantization, row_tokens)
         difference = engine.check()
         log.info("%s in %s: packed scores within %.1e of plain ones", artifact.name, quantization, difference)
         return engine
