@@ -11,14 +11,13 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from pipeline.examples import Example, read_examples, report
-from pipeline.publish import PACKAGES, digest, prompt_toml, write_json
+from pipeline.publish import package_versions, prompt_toml, revision, write_json
 from shared.errors import ArtifactError, WiredeskError
 from shared.settings import Settings
 from shared.taxonomy import load_taxonomy
@@ -79,27 +78,24 @@ def _write(
     (folder / "taxonomy.toml").write_text(_taxonomy(labels), encoding="utf-8")
     load_taxonomy(folder / "taxonomy.toml")
     (folder / "prompt.toml").write_text(prompt_toml(template), encoding="utf-8")
-    weights = sorted(folder.rglob("*.safetensors"))
     manifest: dict[str, Any] = {
         "schema": SCHEMA,
         "name": name,
-        "revision": digest(*weights, folder / "prompt.toml", folder / "taxonomy.toml")[:16],
+        "revision": revision(folder),
         "adopted": {"base": base.resolve().name, "adapter": adapter.resolve().name if adapter else None},
-        "versions": {package: version(package) for package in PACKAGES},
+        "versions": package_versions(),
     }
     write_json(folder / "manifest.json", manifest)
 
 
 def _link(source: Path, goal: Path, patterns: Sequence[str]) -> None:
-    """Files that match, hard-linked when they are large, else copied; links are followed."""
+    """Files that match: weights hard-linked, the rest, which a person may edit, copied."""
     for path in sorted({path for pattern in patterns for path in source.glob(pattern) if path.is_file()}):
-        real, new = path.resolve(), goal / path.name
+        link = os.link if path.suffix == ".safetensors" else shutil.copyfile
         try:
-            if path.suffix != ".safetensors":
-                raise OSError
-            os.link(real, new)
+            link(path.resolve(), goal / path.name)
         except OSError:  # another file system
-            shutil.copyfile(real, new)
+            shutil.copyfile(path, goal / path.name)
 
 
 def _taxonomy(labels: Path) -> str:

@@ -48,9 +48,7 @@ def manifest(recipe: Recipe, work: Path, folder: Path, parameters: int) -> dict[
     return {
         "schema": SCHEMA,
         "name": recipe.name,
-        "revision": digest(
-            *sorted(folder.glob("*.safetensors")), folder / "prompt.toml", folder / "taxonomy.toml"
-        )[:16],
+        "revision": revision(folder),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "recipe": made_of,
         "commands": [
@@ -73,7 +71,7 @@ def manifest(recipe: Recipe, work: Path, folder: Path, parameters: int) -> dict[
                 for group in dict.fromkeys(source.group for source in recipe.sources)
             },
         },
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "versions": {"python": platform.python_version()} | package_versions(),
     }
 
 
@@ -86,6 +84,17 @@ def prompt_toml(template: PromptTemplate) -> str:
     return "".join(
         f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in template.model_dump().items()
     )
+
+
+def revision(folder: Path) -> str:
+    """Changes with the weights, an adapter's too, the prompt and the labels."""
+    weights = sorted(folder.rglob("*.safetensors"))
+    return digest(*weights, folder / "prompt.toml", folder / "taxonomy.toml")[:16]
+
+
+def package_versions() -> dict[str, str]:
+    """What the artifact was made with."""
+    return {name: version(name) for name in PACKAGES}
 
 
 def digest(*paths: Path) -> str:

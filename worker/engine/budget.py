@@ -2,7 +2,6 @@
 
 import logging
 
-import psutil
 import torch
 
 from shared.errors import ArtifactError
@@ -10,6 +9,7 @@ from shared.settings import Settings
 from worker.engine.adapter import count_numbers
 from worker.engine.artifact import Artifact
 from worker.engine.labels import LabelSet
+from worker.engine.memory import free_memory
 from worker.engine.plan import GIB, embedding_goes_to_host, make_plan, read_config
 from worker.engine.prompt import Prompt
 
@@ -56,10 +56,3 @@ def step_budget(
             f"labels may take {longest}; set WIREDESK_MAX_ITEM_TOKENS to {max(fits - beside, 0)} or less"
         )
     return min(fits, ROW_TOKENS["cuda" if gpu else "cpu"])
-
-
-def free_memory(gpu: bool) -> int:
-    """Bytes that can still be taken of the GPU, or of the computer's memory."""
-    if gpu:
-        return torch.cuda.mem_get_info()[0]
-    return int(psutil.virtual_memory().available)

@@ -3,6 +3,7 @@
 import gc
 from typing import Any
 
+import psutil
 import torch
 
 _SIGNS = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -13,6 +14,13 @@ def memory_bytes(model: Any) -> int:
     if model.device.type == "cuda":
         return int(torch.cuda.memory_allocated(model.device))
     return int(model.get_memory_footprint())
+
+
+def free_memory(gpu: bool) -> int:
+    """Bytes that can still be taken of the GPU, or of the computer's memory."""
+    if gpu:
+        return torch.cuda.mem_get_info()[0]
+    return int(psutil.virtual_memory().available)
 
 
 def ran_out(error: Exception) -> bool:
