@@ -98,6 +98,9 @@ class Admission:
             "request": body,
             "store": int(terms.store),
         }
+        if request.generation:
+            record["writes"] = 1
+            record["streams"] = int(request.generation.stream)
         if request.abstain_below is not None:
             record["abstain_below"] = request.abstain_below
         ask = {
@@ -105,7 +108,9 @@ class Admission:
             "client": client.id,
             "priority": terms.priority,
             "texts": len(request.texts),
-            "messages": [encode_message(job_id, i, terms.priority) for i in range(len(request.texts))],
+            "messages": [
+                encode_message(job_id, i, terms.priority, request.task) for i in range(len(request.texts))
+            ],
             "cache": list(terms.digests) if config.cache_ttl else [],
             "record": record,
             "flight": fingerprint,

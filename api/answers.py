@@ -1,35 +1,57 @@
 """From a job record to the bodies that clients see; the same record always gives the same body."""
 
+from collections.abc import Callable
+
 from api.errors import STATUS_OF_ITEM_ERROR, ApiError
 from api.schemas import (
+    ChatClassification,
     ChatCompletion,
     ChatLabel,
     ChatMessage,
     Choice,
     Classification,
-    ErrorDetail,
+    Completion,
     Failed,
     JobStatus,
     Scored,
+    TextChoice,
     Timing,
     Usage,
 )
-from shared.job import JobRecord, PartResult
+from api.token_logprobs import chat_logprobs, text_logprobs
+from shared.job import Endpoint, JobRecord, PartResult
+
+Answer = Classification | ChatClassification | ChatCompletion | Completion
 
 
-def answer(job: JobRecord) -> Classification | ChatCompletion:
+def answer(job: JobRecord) -> Answer:
     """The body of the synchronous call that asked for this job.
 
     Raises:
-        ApiError: every text of the job failed, or it ended before it ran; says why.
+        ApiError: the job has no answer; says why.
     """
-    if error := _reason(job):
+    if error := reason(job):
         raise error
-    return _chat_completion(job) if job.endpoint == "/v1/chat/completions" else _classification(job)
+    return _BODIES[job.endpoint](job)
+
+
+def reason(job: JobRecord) -> ApiError | None:
+    """Why an ended job has no answer. A completion has one body for all its prompts, so none may fail."""
+    final = {"x-should-retry": "false"}
+    if job.state == "cancelled":
+        return ApiError(409, "job_cancelled", "The job was cancelled.", headers=final)
+    if job.state == "expired":
+        message = "The job waited longer than it was wanted and was not run; send it again if it still is."
+        return ApiError(504, "job_expired", message, headers=final)
+    failed = [result for result in job.results if result.failed]
+    if job.state == "failed" or (failed and job.endpoint == "/v1/completions"):
+        return _item_error(failed[0])
+    return None
 
 
 def job_status(job: JobRecord, position: int | None) -> JobStatus:
     """The body of GET /v1/jobs/<id>."""
+    error = reason(job)
     return JobStatus(
         id=job.id,
         endpoint=job.endpoint,
@@ -40,20 +62,30 @@ def job_status(job: JobRecord, position: int | None) -> JobStatus:
         created_at=job.created // 1000,
         started_at=job.started // 1000 if job.started else None,
         finished_at=job.finished // 1000 if job.finished else None,
-        result=answer(job) if job.state == "succeeded" else None,
-        error=error.detail if (error := _reason(job)) else None,
+        result=answer(job) if job.state == "succeeded" and not error else None,
+        error=error.detail if error else None,
     )
 
 
-def _reason(job: JobRecord) -> ApiError | None:
-    """Why an ended job has no answer."""
-    final = {"x-should-retry": "false"}
-    if job.state == "cancelled":
-        return ApiError(409, "job_cancelled", "The job was cancelled.", headers=final)
-    if job.state == "expired":
-        message = "The job waited longer than it was wanted and was not run; send it again if it still is."
-        return ApiError(504, "job_expired", message, headers=final)
-    return _item_error(job.results[0]) if job.state == "failed" else None
+def body_id(endpoint: Endpoint, job_id: str) -> str:
+    """The id that stands in the body: OpenAI's kinds, ours for our own."""
+    return _ID_PREFIXES.get(endpoint, "job_") + job_id.removeprefix("job_")
+
+
+def usage(job: JobRecord) -> Usage:
+    """Tokens of all texts of the job."""
+    read = sum(result.prompt_tokens for result in job.results)
+    written = sum(result.completion_tokens for result in job.results)
+    return Usage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written)
+
+
+def chat_label(result: PartResult) -> ChatLabel:
+    """What stands beside the sentence of a classifier's chat."""
+    return ChatLabel(**_scored(result).model_dump(exclude={"usage", "status"}))
+
+
+def timing(job: JobRecord) -> Timing:
+    return Timing(queue_ms=job.queue_ms, inference_ms=job.inference_ms)
 
 
 def _classification(job: JobRecord) -> Classification:
@@ -62,26 +94,61 @@ def _classification(job: JobRecord) -> Classification:
         created=job.created // 1000,
         model=job.model,
         results=[_outcome(result, job.abstain_below) for result in job.results],
-        timing=_timing(job),
+        timing=timing(job),
     )
 
 
-def _chat_completion(job: JobRecord) -> ChatCompletion:
+def _chat(job: JobRecord) -> ChatCompletion:
     (result,) = job.results
-    scored = _scored(result)
-    return ChatCompletion(
-        id="chatcmpl-" + job.id.removeprefix("job_"),
+    wrote = result.text is not None
+    choice = Choice(
+        message=ChatMessage(content=result.text if result.text is not None else result.answer),
+        finish_reason=result.finish_reason or "stop",
+        logprobs=chat_logprobs(result.logprobs),
+    )
+    common = {
+        "id": body_id(job.endpoint, job.id),
+        "created": job.created // 1000,
+        "model": job.model,
+        "choices": [choice],
+        "usage": usage(job),
+        "timing": timing(job),
+    }
+    return (
+        ChatCompletion(**common) if wrote else ChatClassification(**common, classification=chat_label(result))
+    )
+
+
+def _completion(job: JobRecord) -> Completion:
+    choices = [
+        TextChoice(
+            index=place,
+            text=result.text or "",
+            finish_reason=result.finish_reason,
+            logprobs=text_logprobs(result.logprobs),
+        )
+        for place, result in enumerate(job.results)
+    ]
+    return Completion(
+        id=body_id(job.endpoint, job.id),
         created=job.created // 1000,
         model=job.model,
-        choices=[Choice(message=ChatMessage(content=result.answer))],
-        usage=scored.usage,
-        classification=ChatLabel(**scored.model_dump(exclude={"usage", "status"})),
-        timing=_timing(job),
+        choices=choices,
+        usage=usage(job),
+        timing=timing(job),
     )
+
+
+_ID_PREFIXES: dict[Endpoint, str] = {"/v1/chat/completions": "chatcmpl-", "/v1/completions": "cmpl-"}
+_BODIES: dict[Endpoint, Callable[[JobRecord], Answer]] = {
+    "/v1/classify": _classification,
+    "/v1/chat/completions": _chat,
+    "/v1/completions": _completion,
+}
 
 
 def _outcome(result: PartResult, abstain_below: float | None) -> Scored | Failed:
-    return Failed(error=_error_detail(result)) if result.failed else _scored(result, abstain_below)
+    return Failed(error=_item_error(result).detail) if result.failed else _scored(result, abstain_below)
 
 
 def _scored(result: PartResult, abstain_below: float | None = None) -> Scored:
@@ -104,14 +171,6 @@ def _scored(result: PartResult, abstain_below: float | None = None) -> Scored:
     )
 
 
-def _error_detail(result: PartResult) -> ErrorDetail:
-    return _item_error(result).detail
-
-
 def _item_error(result: PartResult) -> ApiError:
     code = result.error_code or "item_failed"
     return ApiError(STATUS_OF_ITEM_ERROR.get(code, 500), code, result.error_message or "The text failed.")
-
-
-def _timing(job: JobRecord) -> Timing:
-    return Timing(queue_ms=job.queue_ms, inference_ms=job.inference_ms)

@@ -1,45 +1,78 @@
-"""From a request that asks the model to an admitted job: validate, then one Lua call."""
+"""From a request that asks the model to an admitted job: understand, then one Lua call."""
+
+from dataclasses import dataclass
 
 from flask import request
 
+from api import writing
 from api.admission import Admitted, Terms
 from api.auth import caller
 from api.body import parse
 from api.clients import Client
 from api.errors import ApiError
-from api.requests import ChatRequest, ClassifyRequest, JobRequest
+from api.requests import ChatRequest, ClassifyRequest, CompletionRequest, JobRequest, WritingRequest
+from api.schemas import CLASSIFIER
 from api.service import Service
 from shared.job import Endpoint, Priority, Request
 
 CLASSIFY: Endpoint = "/v1/classify"
 CHAT: Endpoint = "/v1/chat/completions"
+COMPLETIONS: Endpoint = "/v1/completions"
 LONGEST_KEY = 255  # characters of an Idempotency-Key
-Asked = tuple[tuple[str, ...], JobRequest, str]  # texts, what else is asked, the field that holds the texts
 
 
-def admit(desk: Service, endpoint: Endpoint, body: dict, *, waits: bool) -> Admitted:
-    """The job that does what the body asks; `waits` when its caller stays on the connection.
+@dataclass(frozen=True)
+class Asked:
+    """A validated request: the work, how its caller wants it, and what its texts are called there."""
+
+    work: Request
+    wishes: JobRequest
+    param: str
+
+    @property
+    def stream(self) -> bool:
+        return isinstance(self.wishes, WritingRequest) and bool(self.wishes.stream)
+
+    @property
+    def include_usage(self) -> bool:
+        return isinstance(self.wishes, WritingRequest) and self.wishes.include_usage
+
+
+def understand(desk: Service, endpoint: Endpoint, body: dict) -> Asked:
+    """What the body asks for.
 
     Raises:
-        ApiError: what is wrong with the request, or why it is refused.
+        ApiError: what is wrong with it.
+    """
+    if endpoint == CLASSIFY:
+        asked = _asked_to_classify(desk, body)
+    else:
+        asked = _asked_in_chat(desk, body) if endpoint == CHAT else _asked_to_complete(desk, body)
+    _check_texts(asked, desk.config.max_characters)
+    return asked
+
+
+def admit(desk: Service, endpoint: Endpoint, asked: Asked, *, waits: bool) -> Admitted:
+    """The job that does it; `waits` when its caller stays on the connection.
+
+    Raises:
+        ApiError: why it is refused.
     """
     client = caller()
-    texts, asked, param = _asked_in_chat(body) if endpoint == CHAT else _asked_to_classify(body)
-    _check_texts(texts, param, desk.config.max_characters)
-    threshold = asked.abstain_below if isinstance(asked, ClassifyRequest) else None
-    work = Request(texts, desk.models.resolve(asked.model), threshold)
-    return desk.admission.admit(client, endpoint, work, _terms(desk, client, asked, texts, waits))
+    terms = _terms(desk, client, asked, waits)
+    return desk.admission.admit(client, endpoint, asked.work, terms)
 
 
-def _terms(desk: Service, client: Client, asked: JobRequest, texts: tuple[str, ...], waits: bool) -> Terms:
-    store = not request.cache_control.no_store
+def _terms(desk: Service, client: Client, asked: Asked, waits: bool) -> Terms:
+    labels = asked.work.generation is None  # text is written anew each time
+    store = labels and not request.cache_control.no_store
     served = desk.models.answering() if store else None
     return Terms(
-        priority=_priority(client, asked.priority),
+        priority=_priority(client, asked.wishes.priority),
         waits=waits,
-        expires_in=asked.expires_in,
+        expires_in=asked.wishes.expires_in,
         idempotency_key=_idempotency_key(),
-        digests=[served.digest(text) for text in texts] if served else (),
+        digests=[served.digest(text) for text in asked.work.texts] if served else (),
         store=store,
     )
 
@@ -59,23 +92,35 @@ def _idempotency_key() -> str | None:
     return key
 
 
-def _asked_to_classify(body: dict) -> Asked:
+def _asked_to_classify(desk: Service, body: dict) -> Asked:
     wanted = parse(ClassifyRequest, body)
-    return wanted.texts, wanted, "input"
+    model = desk.models.classifier(wanted.model)
+    return Asked(Request(wanted.texts, model, wanted.abstain_below), wanted, "input")
 
 
-def _asked_in_chat(body: dict) -> Asked:
+def _asked_in_chat(desk: Service, body: dict) -> Asked:
     wanted = parse(ChatRequest, body)
+    model = desk.models.resolve(wanted.model)
+    if model != CLASSIFIER:
+        return Asked(writing.chat(wanted, model, desk.config.max_new_tokens), wanted, "messages")
+    writing.refuse_what_labels_have_not(wanted)
     if wanted.news is None:
         message = "'messages' has no message with role user; the last one is the news."
         raise ApiError(400, "missing_field", message, "messages")
-    return (wanted.news,), wanted, "messages"
+    return Asked(Request((wanted.news,), model), wanted, "messages")
 
 
-def _check_texts(texts: tuple[str, ...], param: str, most: int) -> None:
+def _asked_to_complete(desk: Service, body: dict) -> Asked:
+    wanted = parse(CompletionRequest, body)
+    model = desk.models.writer(wanted.model)
+    return Asked(writing.completion(wanted, model, desk.config.max_new_tokens), wanted, "prompt")
+
+
+def _check_texts(asked: Asked, most: int) -> None:
+    texts, param = asked.work.texts, asked.param
     for index, text in enumerate(texts):
         name = f"{param}[{index}]" if len(texts) > 1 else param
-        if not text.strip():
+        if not text.strip() and asked.work.generation is None:
             raise ApiError(400, "empty_input", f"'{name}' is empty; send the text of the news.", name)
         if len(text) > most:
             message = f"'{name}' has {len(text)} characters; at most {most} are taken."

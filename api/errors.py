@@ -19,7 +19,8 @@ from shared.errors import UnknownVersion
 
 log = logging.getLogger(__name__)
 
-STATUS_OF_ITEM_ERROR = {"empty_input": 400}  # every other code of a failed text is a 500
+# Every other code of a failed text is a 500.
+STATUS_OF_ITEM_ERROR = {"empty_input": 400, "invalid_messages": 400, "context_length_exceeded": 400}
 REDIS_RETRY_AFTER = 5  # seconds: about what a restarted Redis needs to load its file
 
 

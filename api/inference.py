@@ -1,14 +1,17 @@
-"""The routes that ask the model and wait for its answer: classify and chat."""
+"""The routes that ask the model and wait for its answer: classify, chat and completions."""
+
+from socket import socket
 
 from flask import Blueprint, Response, request
 
 from api.admission import Admitted
 from api.answers import answer
-from api.asking import CHAT, CLASSIFY, admit
+from api.asking import CHAT, CLASSIFY, COMPLETIONS, Asked, admit, understand
 from api.body import read_json_object
 from api.errors import ApiError, error_response
 from api.responses import json_response
 from api.service import Service, service
+from api.streaming import Stream
 from api.waiting import ClientGone
 from shared.job import Endpoint
 
@@ -18,6 +21,11 @@ routes = Blueprint("inference", __name__)
 @routes.post(CLASSIFY)
 def classify() -> Response:
     return _answer_now(CLASSIFY, read_json_object())
+
+
+@routes.post(COMPLETIONS)
+def complete() -> Response:
+    return _answer_now(COMPLETIONS, read_json_object())
 
 
 @routes.post(CHAT)
@@ -34,17 +42,37 @@ def how_it_was_admitted(admitted: Admitted) -> dict[str, str]:
 
 def _answer_now(endpoint: Endpoint, body: dict) -> Response:
     desk = service()
-    admitted = admit(desk, endpoint, body, waits=True)
+    asked = understand(desk, endpoint, body)
+    admitted = admit(desk, endpoint, asked, waits=True)
     try:
-        job = desk.jobs.wait(
-            admitted.job_id, desk.config.sync_timeout, request.environ.get("gunicorn.socket")
-        )
+        return _streamed(desk, endpoint, asked, admitted) if asked.stream else _whole(desk, admitted)
     except ClientGone:
         desk.jobs.leave(admitted.job_id)
         return Response(status=499)
+
+
+def _whole(desk: Service, admitted: Admitted) -> Response:
+    job = desk.jobs.wait(admitted.job_id, desk.config.sync_timeout, _socket())
     if job is None:
         return _timeout(desk, admitted.job_id)
     return json_response(answer(job), headers=how_it_was_admitted(admitted))
+
+
+def _streamed(desk: Service, endpoint: Endpoint, asked: Asked, admitted: Admitted) -> Response:
+    """A label comes in one piece, so only text is followed as it grows."""
+    writes = asked.work.generation is not None
+    events = desk.jobs.follow if writes else desk.jobs.awaited
+    stream = Stream(desk, endpoint, admitted.job_id, asked.work.model, asked.include_usage, desk.now())
+    response = stream.response(events(admitted.job_id, desk.config.sync_timeout, _socket()))
+    if response is None:
+        return _timeout(desk, admitted.job_id)
+    response.headers.update(how_it_was_admitted(admitted))
+    return response
+
+
+def _socket() -> socket | None:
+    """The connection of this request, where the server shows it."""
+    return request.environ.get("gunicorn.socket")
 
 
 def _timeout(desk: Service, job_id: str) -> Response:

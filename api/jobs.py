@@ -6,7 +6,7 @@ from flask import Blueprint, Response, request
 
 from api.admission import Admitted
 from api.answers import job_status
-from api.asking import CHAT, CLASSIFY, admit
+from api.asking import admit, understand
 from api.auth import caller
 from api.body import read_json_object
 from api.errors import ApiError
@@ -18,17 +18,22 @@ from shared.job import ENDED, Endpoint, JobRecord, State
 
 routes = Blueprint("jobs", __name__)
 MOST_LISTED = 100
+ENDPOINTS: tuple[str, ...] = get_args(Endpoint)
 
 
 @routes.post("/v1/jobs")
 def create_job() -> Response:
     body = read_json_object()
     endpoint = body.pop("endpoint", None)
-    if endpoint not in (CLASSIFY, CHAT):
-        message = f"'endpoint' must be {CLASSIFY} or {CHAT}."
+    if endpoint not in ENDPOINTS:
+        message = f"'endpoint' must be one of {', '.join(ENDPOINTS)}."
         raise ApiError(400, "missing_field" if endpoint is None else "invalid_value", message, "endpoint")
     desk = service()
-    admitted = admit(desk, endpoint, body, waits=False)
+    asked = understand(desk, endpoint, body)
+    if asked.stream:
+        message = "A job is polled, so nothing can be streamed; leave 'stream' out."
+        raise ApiError(400, "invalid_value", message, "stream")
+    admitted = admit(desk, endpoint, asked, waits=False)
     return _accepted(desk, endpoint, admitted)
 
 

@@ -51,7 +51,34 @@ class Models:
         workers = self.workers()
         if not workers:
             return []
-        return [Model(id=CLASSIFIER, created=0, labels=list(workers[0].labels), revision=workers[0].revision)]
+        first = workers[0]
+        classifier = Model(id=CLASSIFIER, created=0, labels=list(first.labels), revision=first.revision)
+        writer = Model(id=first.name, created=0, labels=[], revision=first.revision)
+        return [classifier, writer] if first.writes else [classifier]
+
+    def classifier(self, asked: str | None) -> str:
+        """The id that answers with labels.
+
+        Raises:
+            ApiError: 503, no worker ever came; 404, no such model; 400, it writes text.
+        """
+        model = self.resolve(asked)
+        if model != CLASSIFIER:
+            message = f"{model} writes text; ask {CLASSIFIER} for labels."
+            raise ApiError(400, "wrong_model", message, "model")
+        return model
+
+    def writer(self, asked: str) -> str:
+        """The id that writes text.
+
+        Raises:
+            ApiError: 503, no worker ever came; 404, no such model; 400, it answers with labels only.
+        """
+        model = self.resolve(asked)
+        if model == CLASSIFIER:
+            message = f"{CLASSIFIER} answers with labels only; GET /v1/models lists what writes text."
+            raise ApiError(400, "wrong_model", message, "model")
+        return model
 
     def resolve(self, asked: str | None) -> str:
         """The id that serves a request.

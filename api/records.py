@@ -1,18 +1,31 @@
 """Job records as the api reads them, waits for them and ends them before their time."""
 
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from socket import socket
 
 from redis import Redis, RedisError
 
 from api.waiting import SLICE, ClientGone, hung_up
-from shared.job import JobRecord, Priority
+from shared.job import JobRecord, Priority, TokenLogprob
 from shared.redis_keys import Keys
 from shared.scripts import job_script
 from shared.settings import Settings
 
 PAGE = 100  # ids looked at in one round trip while a list is filtered
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What a text under way has grown by: text from character `at`, log-probabilities from token `token`."""
+
+    place: int
+    at: int
+    text: str
+    token: int
+    logprobs: Sequence[TokenLogprob]
 
 
 class Jobs:
@@ -63,14 +76,42 @@ class Jobs:
         while True:
             left = deadline - time.monotonic()
             self._slice(job_id, min(SLICE, max(left, 0.01)))
-            try:
-                job = self.read(job_id)
-            except RedisError:
-                job = None  # Redis restarts: the job is in its file, go on waiting
+            job = self._read_if_possible(job_id)
             if job and job.ended:
                 return job
             if left <= 0:
                 return None
+            if hung_up(client_socket):
+                raise ClientGone
+
+    def awaited(
+        self, job_id: str, seconds: float, client_socket: socket | None
+    ) -> Iterator[Piece | JobRecord]:
+        """As `follow`, for a job whose answer comes in one piece."""
+        if job := self.wait(job_id, seconds, client_socket):
+            yield job
+
+    def follow(
+        self, job_id: str, seconds: float, client_socket: socket | None
+    ) -> Iterator[Piece | JobRecord]:
+        """The text as it is written, and at last the ended job; without it when nothing came for so long.
+
+        Raises:
+            ClientGone: the client hung up.
+        """
+        tokens, last, deadline = self._keys.tokens(job_id), "0", time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            entries = self._entries(tokens, last)
+            for name, entry in entries:
+                last = name
+                if "chunk" in entry:
+                    yield _piece(entry)
+                    deadline = time.monotonic() + seconds
+            if not entries or "end" in entries[-1][1]:
+                job = self._read_if_possible(job_id)
+                if job and job.ended:
+                    yield job
+                    return
             if hung_up(client_socket):
                 raise ClientGone
 
@@ -115,9 +156,31 @@ class Jobs:
         value = self._commands.hgetall(self._keys.job(job_id))
         return JobRecord.from_hash(job_id, value) if value else None
 
+    def _read_if_possible(self, job_id: str) -> JobRecord | None:
+        """None while Redis restarts: the job is in its file, go on waiting."""
+        try:
+            return self.read(job_id)
+        except RedisError:
+            return None
+
+    def _entries(self, tokens: str, last: str) -> list[tuple[str, dict[str, str]]]:
+        """Entries after `last`; waits a slice for them."""
+        try:
+            found = self._waits.xread({tokens: last}, block=int(SLICE * 1000))
+        except RedisError:
+            time.sleep(0.2)
+            return []
+        return found[0][1] if found else []
+
     def _slice(self, job_id: str, seconds: float) -> None:
         done = self._keys.done(job_id)
         try:
             self._waits.blmove(done, done, seconds, "LEFT", "LEFT")
         except RedisError:
             time.sleep(min(seconds, 0.2))
+
+
+def _piece(entry: Mapping[str, str]) -> Piece:
+    chunk = json.loads(entry["chunk"])
+    logprobs = [TokenLogprob(**token) for token in chunk["logprobs"]]
+    return Piece(int(entry["part"]), chunk["at"], chunk["text"], chunk["token"], logprobs)

@@ -50,55 +50,91 @@ class Message(BaseModel):
 class StreamOptions(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
+    include_usage: bool | None = None
 
-class ChatRequest(JobRequest):
-    """An OpenAI chat completion: the last user message is the news.
+
+Stop = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class WritingRequest(JobRequest):
+    """How text is to be written, in OpenAI's fields and our `top_k`."""
+
+    model: str
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=0)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    stop: Stop | Annotated[list[Stop], Field(max_length=16)] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+    n: Literal[1] | None = None
+    user: str | None = None
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+    @property
+    def include_usage(self) -> bool:
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+
+class CompletionRequest(WritingRequest):
+    """An OpenAI completion: text after a prompt, or after each of several."""
+
+    prompt: Text | Annotated[list[Text], Field(min_length=1)]
+    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+
+    # Refused unless they say what is served anyway.
+    best_of: Literal[1] | None = None
+    echo: Literal[False] | None = None
+    suffix: None = None
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        return (self.prompt,) if isinstance(self.prompt, str) else tuple(self.prompt)
+
+
+class ChatRequest(WritingRequest):
+    """An OpenAI chat completion. For the classifier the last user message is the news, and its label the
+    answer; the model's own id answers the whole conversation with text.
 
     The classifier scores labels, it writes no free text; so fields that steer sampling change
     nothing and are ignored, and fields that ask for another kind of answer are refused. The table
-    in docs/api.md lists every field and a test compares it with this class.
+    in docs/api.md lists every field for both, and a test compares it with the code.
     """
 
-    model: str
     messages: Annotated[list[Message], Field(min_length=1)]
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
 
     # Ignored: the answer would be the same.
-    frequency_penalty: float | None = None
-    logit_bias: dict[str, float] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
     metadata: dict[str, str] | None = None
     parallel_tool_calls: bool | None = None
-    presence_penalty: float | None = None
     prompt_cache_key: str | None = None
     prompt_cache_options: Any = None
     prompt_cache_retention: str | None = None
     reasoning_effort: str | None = None
     safety_identifier: str | None = None
-    seed: int | None = None
     service_tier: str | None = None
-    stop: str | list[str] | None = None
     store: bool | None = None
-    stream_options: StreamOptions | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    user: str | None = None
     verbosity: str | None = None
 
     # Refused unless they say what is served anyway.
     audio: None = None
     function_call: Literal["none"] | None = None
     functions: Annotated[list[Any], Field(max_length=0)] | None = None
-    logprobs: Literal[False] | None = None
     modalities: list[Literal["text"]] | None = None
     moderation: None = None
-    n: Literal[1] | None = None
     prediction: None = None
     response_format: dict[Literal["type"], Literal["text"]] | None = None
-    stream: Literal[False] | None = None
     tool_choice: Literal["none"] | None = None
     tools: Annotated[list[Any], Field(max_length=0)] | None = None
-    top_logprobs: Literal[0] | None = None
     web_search_options: None = None
 
     @property

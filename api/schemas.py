@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from shared.job import Endpoint, Priority, State
 
 CLASSIFIER = "news-classifier"
+FinishReason = Literal["stop", "length"]
 
 
 class Schema(BaseModel):
@@ -64,11 +65,28 @@ class ChatMessage(Schema):
     refusal: None = None
 
 
+class TopLogprob(Schema):
+    token: str
+    logprob: float
+    bytes: list[int] | None
+
+
+class ChatLogprob(TopLogprob):
+    """A token of the answer; `bytes` is null where the token is no whole character."""
+
+    top_logprobs: list[TopLogprob]
+
+
+class ChatLogprobs(Schema):
+    content: list[ChatLogprob]
+    refusal: None = None
+
+
 class Choice(Schema):
     index: int = 0
     message: ChatMessage
-    finish_reason: Literal["stop"] = "stop"
-    logprobs: None = None
+    finish_reason: FinishReason = "stop"
+    logprobs: ChatLogprobs | None = None
 
 
 class ChatLabel(Schema):
@@ -80,14 +98,84 @@ class ChatLabel(Schema):
 
 
 class ChatCompletion(Schema):
+    """What the model has written."""
+
     id: str
     object: Literal["chat.completion"] = "chat.completion"
     created: int
     model: str
     choices: list[Choice]
     usage: Usage
-    classification: ChatLabel
     timing: Timing
+
+
+class ChatClassification(ChatCompletion):
+    """What the classifier has found."""
+
+    classification: ChatLabel
+
+
+class TextLogprobs(Schema):
+    tokens: list[str]
+    token_logprobs: list[float]
+    top_logprobs: list[dict[str, float]]
+    text_offset: list[int]
+
+
+class TextChoice(Schema):
+    index: int
+    text: str
+    finish_reason: FinishReason | None
+    logprobs: TextLogprobs | None
+
+
+class Completion(Schema):
+    id: str
+    object: Literal["text_completion"] = "text_completion"
+    created: int
+    model: str
+    choices: list[TextChoice]
+    usage: Usage
+    timing: Timing
+
+
+class Delta(Schema):
+    content: str = ""
+
+
+class FirstDelta(Delta):
+    role: Literal["assistant"] = "assistant"
+
+
+class ChunkChoice(Schema):
+    index: int = 0
+    delta: FirstDelta | Delta
+    finish_reason: FinishReason | None
+    logprobs: ChatLogprobs | None = None
+
+
+class ChatChunk(Schema):
+    """One event of a streamed chat; the last may carry `usage`, and a classifier's its label."""
+
+    id: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: Usage | None = None
+    classification: ChatLabel | None = None
+    timing: Timing | None = None
+
+
+class TextChunk(Schema):
+    """One event of a streamed completion; the last may carry `usage`."""
+
+    id: str
+    object: Literal["text_completion"] = "text_completion"
+    created: int
+    model: str
+    choices: list[TextChoice]
+    usage: Usage | None = None
 
 
 class JobStatus(Schema):
@@ -103,7 +191,7 @@ class JobStatus(Schema):
     created_at: int
     started_at: int | None = None
     finished_at: int | None = None
-    result: Classification | ChatCompletion | None = None
+    result: Classification | ChatClassification | ChatCompletion | Completion | None = None
     error: ErrorDetail | None = None
 
 

@@ -20,8 +20,8 @@ def memory(text: str) -> int:
     return int(float(match[1]) * UNITS[match[2].upper()])
 
 
-def plan(folder: Path, card: int, quantization: str, prefix_tokens: int, batch_size: int) -> tuple[str, bool]:
-    """The plan as a table, and whether the model fits.
+def plan(folder: Path, card: int, quantization: str, **asked: int) -> tuple[str, bool]:
+    """The plan as a table, and whether the model fits; `asked` as in make_plan.
 
     Raises:
         ArtifactError: the folder has no readable config.json.
@@ -35,8 +35,7 @@ def plan(folder: Path, card: int, quantization: str, prefix_tokens: int, batch_s
         quantization,
         gpu=True,
         embedding_on_host=embedding_goes_to_host("auto", quantization, tied, gpu=True),
-        prefix_tokens=prefix_tokens,
-        batch_size=batch_size,
+        **asked,
     )
     free = card - CONTEXT
     return made.table(free), made.step_tokens(free) > 0
@@ -49,9 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quantization", choices=("int8", "nf4", "bf16"), default="int8")
     parser.add_argument("--prefix-tokens", type=int, default=500, help="tokens of the prompt before the item")
     parser.add_argument("--batch-size", type=int, default=3)
+    parser.add_argument("--generation-tokens", type=int, default=4608, help="of all generations at once")
     asked = parser.parse_args(arguments)
     table, fits = plan(
-        asked.plan, asked.gpu_memory, asked.quantization, asked.prefix_tokens, asked.batch_size
+        asked.plan,
+        asked.gpu_memory,
+        asked.quantization,
+        prefix_tokens=asked.prefix_tokens,
+        batch_size=asked.batch_size,
+        generation_tokens=asked.generation_tokens,
     )
     print(table)
     print("fits" if fits else "does not fit: take a smaller --quantization or a larger card")

@@ -9,7 +9,8 @@ ANSWERS_DEPEND_ON = ("name", "revision", "labels", "quantization", "item_tokens"
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """One served model: `memory_bytes` is what it takes, `item_tokens` the most that it reads of a text."""
+    """One served model: `memory_bytes` is what it takes, `item_tokens` the most that it reads of a text;
+    `writes` when it also writes text, under its own name."""
 
     name: str
     revision: str
@@ -19,6 +20,7 @@ class Description:
     memory_bytes: int
     item_tokens: int = 0
     prompt_version: str = ""
+    writes: bool = False
 
     @property
     def fingerprint(self) -> str:

@@ -7,6 +7,8 @@ WiredeskError
 ├── UnknownVersion      a job record was written by another version of Wiredesk
 └── ItemError           one text failed; its neighbours are not affected
     ├── EmptyItem       nothing is left of the text once instructions are stripped
+    ├── BadPrompt       the model's chat template cannot hold the messages
+    ├── PromptTooLong   the prompt takes more tokens than the model may read
     └── EngineFailure   the engine raised, or answered with something that is no number
 """
 
@@ -41,6 +43,18 @@ class EmptyItem(ItemError):
     """Nothing is left to classify."""
 
     code = "empty_input"
+
+
+class BadPrompt(ItemError):
+    """The chat template refuses the messages."""
+
+    code = "invalid_messages"
+
+
+class PromptTooLong(ItemError):
+    """The prompt does not fit the model's context."""
+
+    code = "context_length_exceeded"
 
 
 class EngineFailure(ItemError):

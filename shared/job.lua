@@ -7,6 +7,8 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local moment = now + clock[2] % 1000 / 1000  -- orders what happens within a millisecond
 
+local STREAM_TTL = 60 -- seconds in which a slow reader may read the last tokens; then it reads the result
+
 local function key(name) return terms.prefix .. name end
 local function job_key(id) return key('job:' .. id) end
 local function split_part(part) return string.match(part, '^(.*)%.(%d+)$') end
@@ -49,6 +51,10 @@ local function end_job(id, state, result)
   if state == 'failed' then keep_dead_letter(id) end
   if flight and redis.call('GET', key('flight:' .. flight)) == id then redis.call('DEL', key('flight:' .. flight)) end
   redis.call('HINCRBY', key('stats'), state, 1)
+  if redis.call('HGET', job, 'streams') == '1' then
+    redis.call('XADD', key('tokens:' .. id), '*', 'end', state)
+    redis.call('EXPIRE', key('tokens:' .. id), STREAM_TTL)
+  end
   redis.call('LPUSH', done, 'ended')
   redis.call('EXPIRE', done, terms.result_ttl)
 end

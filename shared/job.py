@@ -19,7 +19,8 @@ from shared.errors import UnknownVersion
 
 VERSION = 1
 TASK = "wiredesk.classify"
-Endpoint = Literal["/v1/classify", "/v1/chat/completions"]
+GENERATE = "wiredesk.generate"
+Endpoint = Literal["/v1/classify", "/v1/chat/completions", "/v1/completions"]
 Priority = Literal["interactive", "bulk"]
 State = Literal["queued", "running", "succeeded", "failed", "cancelled", "expired"]
 ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled", "expired"})
@@ -40,13 +41,41 @@ def split_part_id(part: str) -> tuple[str, int]:
     return job_id, int(index)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """How text is to be written after a prompt.
+
+    Attributes:
+        max_tokens: most new tokens.
+        temperature: 0 takes the likeliest token; else logits are divided by it.
+        top_p, top_k: draw from the smallest set of likeliest tokens with this probability, and from so
+            many of them; 1 and 0 leave all.
+        seed: makes the draws repeat; None only where nothing is drawn.
+        stop: texts before which the generation ends.
+        logprobs: also the log-probability of each token and of so many alternatives.
+        chat: the text is a list of messages ({role, content}) as JSON.
+        stream: tokens are delivered as they are made.
+    """
+
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    logprobs: int | None = None
+    chat: bool = False
+    stream: bool = False
+
+
 @dataclass(frozen=True)
 class Request:
-    """What is asked of the engine, and below which probability no label is wanted."""
+    """What is asked of the engine: labels for texts (none below a probability), or text after prompts."""
 
     texts: tuple[str, ...]
     model: str
     abstain_below: float | None = None
+    generation: Generation | None = None
 
     def to_json(self) -> str:
         return json.dumps({k: v for k, v in asdict(self).items() if v is not None}, ensure_ascii=False)
@@ -54,12 +83,29 @@ class Request:
     @classmethod
     def from_json(cls, data: str) -> "Request":
         value = json.loads(data)
-        return cls(tuple(value["texts"]), value["model"], value.get("abstain_below"))
+        asked = value.get("generation")
+        generation = Generation(**asked | {"stop": tuple(asked["stop"])}) if asked else None
+        return cls(tuple(value["texts"]), value["model"], value.get("abstain_below"), generation)
+
+    @property
+    def task(self) -> str:
+        """The Celery task that does it."""
+        return GENERATE if self.generation else TASK
+
+
+@dataclass(frozen=True)
+class TokenLogprob:
+    """A token that was written: its text, its log-probability (nats), and the likeliest in its place."""
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
 class PartResult:
-    """The outcome of one text: either the classification's fields or an error's code and message."""
+    """The outcome of one text: a classification's fields, a generation's (`text` and what follows it), or
+    an error's code and message."""
 
     label: str | None = None
     answer: str = ""
@@ -68,11 +114,19 @@ class PartResult:
     truncated: bool = False
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    text: str | None = None
+    finish_reason: Literal["stop", "length"] | None = None
+    logprobs: list[TokenLogprob] | None = None
     error_code: str | None = None
     error_message: str | None = None
 
     def to_json(self) -> str:
         return json.dumps({k: v for k, v in asdict(self).items() if v is not None}, ensure_ascii=False)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "PartResult":
+        logprobs = value.get("logprobs")
+        return cls(**dict(value) | {"logprobs": logprobs and [TokenLogprob(**token) for token in logprobs]})
 
     @property
     def failed(self) -> bool:
@@ -117,7 +171,7 @@ class JobRecord:
             model=value["model"],
             priority=value.get("priority", "interactive"),
             deadline=int(value["deadline"]) if "deadline" in value else None,
-            results=tuple(PartResult(**part) for part in json.loads(value.get("result", "[]"))),
+            results=tuple(PartResult.from_dict(part) for part in json.loads(value.get("result", "[]"))),
             request=value.get("request"),
             abstain_below=float(value["abstain_below"]) if "abstain_below" in value else None,
         )

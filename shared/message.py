@@ -18,14 +18,14 @@ _ORIGIN = f"{os.getpid()}@{socket.gethostname()}"
 _EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 
-def encode_message(job_id: str, index: int, priority: Priority = "interactive") -> str:
+def encode_message(job_id: str, index: int, priority: Priority = "interactive", task: str = TASK) -> str:
     """The message that asks a worker to run text `index` of the job."""
     task_id = part_id(job_id, index)
     queue = BULK if priority == "bulk" else QUEUE
     body = json.dumps([[], {}, _EMBED]).encode()
     headers: dict[str, Any] = {
         "lang": "py",
-        "task": TASK,
+        "task": task,
         "id": task_id,
         "root_id": task_id,
         "parent_id": None,

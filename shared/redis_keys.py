@@ -11,6 +11,7 @@ jobs:open               zset    permanent: one member per text of an open job, i
 jobs:failed             zset    permanent: ids of the last DEAD_LETTERS failed jobs
 jobs:client:<client>    zset    a queue time-out and a result's lifetime from the last: ids of a client's jobs
 done:<id>               list    as the ended job; wakes waiting requests
+tokens:<id>             stream  while its job writes text for a stream, and a minute more
 flight:<fingerprint>    string  while the job that does this work is open
 idempotency:<digest>    string  WIREDESK_QUEUE_TIMEOUT + WIREDESK_RESULT_TTL; void once its job is gone
 cache:<digest>          string  WIREDESK_CACHE_TTL; the engine's answer to one text
@@ -103,6 +104,9 @@ class Keys:
 
     def done(self, job_id: str) -> str:
         return f"{self.prefix}done:{job_id}"
+
+    def tokens(self, job_id: str) -> str:
+        return f"{self.prefix}tokens:{job_id}"
 
     def unacked(self, node: str) -> str:
         return f"{self.prefix}unacked:{node}"

@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     max_attempts: int = Field(3, ge=1, le=100, description="times that a text is begun before it fails")
     job_limit: float = Field(120, gt=0, le=86_400, description="seconds that one engine step may last")
     max_item_tokens: int = Field(1024, ge=16, description="tokens read of a text; more is cut")
+    max_prompt_tokens: int = Field(1024, ge=16, description="tokens of a prompt that text is written after")
     max_new_tokens: int = Field(512, ge=1, description="tokens that one generation may write")
     torch_threads: Count = Field(0, description="CPU threads of the model; 0: all cores but one")
     worker_name: str = Field("", description="name of this worker; empty: from host and GPU")

@@ -117,7 +117,7 @@ class Worker(Process):
         )
 
     def wait_until_ready(self) -> "Worker":
-        wait_until(lambda: self._leaves() or self.output.count(" ready.") >= self.starts, "worker is ready")
+        wait_until(lambda: self.output.count(" ready.") >= self.starts or self._leaves(), "worker is ready")
         return self
 
     starts = 1

@@ -17,6 +17,7 @@ from worker.app import make_worker
 from worker.classify import Classifier
 from worker.engine.loading import load_engine
 from worker.engine.protocol import Engine
+from worker.generations import Generations
 from worker.heartbeat import Heartbeat
 from worker.jobs import Jobs
 from worker.limit import Limit
@@ -24,6 +25,7 @@ from worker.peers import Peers
 from worker.presence import Presence, node_name
 from worker.recovery import Recovery
 from worker.sidekick import Sidekick
+from worker.steps import Steps
 from worker.watch import Watch
 
 log = logging.getLogger("worker")
@@ -43,8 +45,10 @@ def main(load: Callable[[Settings], Engine] = load_engine) -> None:
     engine = load(config)
     presence.publish(engine.describe())
     log.info("%s serves %s", node, engine.describe().name)
-    classifier = Classifier(engine, jobs, node, config.max_attempts, watch)
-    celery = make_worker(config, node, classifier, recovery, Peers(redis, keys, node))
+    classifier = Classifier(engine, jobs, watch)
+    generations = Generations(engine, jobs, watch, config.batch_size)
+    steps = Steps(jobs, classifier, generations, node, config.max_attempts)
+    celery = make_worker(config, node, steps, recovery, Peers(redis, keys, node))
     try:
         celery.worker_main(
             [

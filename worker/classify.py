@@ -1,58 +1,31 @@
-"""From a batch of part ids to stored outcomes: begin, one engine step, finish."""
+"""From texts in hand to stored labels: one engine step, one script."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from time import perf_counter
 
 from shared.errors import EngineFailure, ItemError
 from shared.job import PartResult
 from worker.engine.protocol import Classification, Engine
-from worker.jobs import Jobs, Outcome, Taken
+from worker.jobs import ErrorCode, Jobs, Outcome, Taken
 from worker.watch import Watch
 
 log = logging.getLogger(__name__)
 
-ErrorCode = str | None
-
 
 class Classifier:
-    """Carries texts from the queue through the engine to their stored outcome."""
+    """Carries texts in hand through the engine to their stored outcome."""
 
-    def __init__(self, engine: Engine, jobs: Jobs, node: str, max_attempts: int, watch: Watch):
+    def __init__(self, engine: Engine, jobs: Jobs, watch: Watch):
         self._engine = engine
         self._description = engine.describe()
         self._jobs = jobs
-        self._node = node
-        self._max_attempts = max_attempts
         self._watch = watch
 
-    def handle(self, part: str, join: Callable[[str], ErrorCode]) -> None:
-        """The task's body: `join` runs the text together with its batch.
-
-        Raises:
-            ItemError: the text failed and that is stored; Celery reports the failure too.
-        """
-        if error := join(part):
-            raise ItemError(error)
-
-    def run(self, parts: Sequence[str]) -> list[ErrorCode]:
-        """Everything that happens to a batch; for each text the code of its error, if it failed.
-
-        A text that has been tried before may have killed a worker: it runs where it can harm no other.
-        """
-        taken, tried_before = self._jobs.begin(parts, self._node)
-        errors = self._run_step(taken)
-        for part in tried_before:
-            alone, _ = self._jobs.begin([part], self._node)
-            errors |= self._run_step(alone)
-        return [errors.get(part) for part in parts]
-
-    def _run_step(self, step: Sequence[Taken]) -> dict[str, ErrorCode]:
-        if not step:
-            return {}
+    def run(self, step: Sequence[Taken]) -> dict[str, ErrorCode]:
+        """Score all texts together; for each the code of its error, if it failed."""
         began = perf_counter()
-        lost = step[0].attempt > self._max_attempts
-        results = [_worker_lost(taken) for taken in step] if lost else self._classify(step)
+        results = self._classify(step)
         outcomes = [self._outcome(taken, result) for taken, result in zip(step, results, strict=True)]
         stored = self._jobs.finish(outcomes, inference_ms=(perf_counter() - began) * 1000)
         for taken, kept in zip(step, stored, strict=True):
@@ -74,11 +47,6 @@ class Classifier:
     def _outcome(self, taken: Taken, result: PartResult) -> Outcome:
         reusable = taken.store and not result.failed
         return Outcome(taken, result, self._description.digest(taken.text) if reusable else "")
-
-
-def _worker_lost(taken: Taken) -> PartResult:
-    message = f"the worker was lost {taken.attempt - 1} times while it ran this text"
-    return PartResult(error_code="worker_lost", error_message=message)
 
 
 def _as_result(answer: Classification | ItemError) -> PartResult:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from redis import Redis
 
-from shared.job import VERSION, PartResult, Request, split_part_id
+from shared.job import VERSION, Generation, PartResult, Request, split_part_id
 from shared.scripts import job_script
 from shared.settings import Settings
 
@@ -15,14 +15,18 @@ UNREADABLE = PartResult(
 )
 
 
+ErrorCode = str | None
+
+
 @dataclass(frozen=True)
 class Taken:
-    """One text in hand: which attempt this is, the text, and whether its answer may be reused."""
+    """One text in hand: which attempt this is, what is asked, and whether its answer may be reused."""
 
     part: str
     attempt: int
     text: str
     store: bool = True
+    generation: Generation | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Jobs:
     def __init__(self, redis: Redis, config: Settings):
         self._begin = job_script(redis, config, __file__, "begin.lua")
         self._finish = job_script(redis, config, __file__, "finish.lua")
+        self._progress = job_script(redis, config, __file__, "progress.lua")
         self._requeue = job_script(redis, config, __file__, "requeue.lua")
 
     def begin(self, parts: Sequence[str], node: str) -> tuple[list[Taken], list[str]]:
@@ -66,6 +71,15 @@ class Jobs:
             values += [taken.part, taken.attempt, int(result.failed), result.to_json(), outcome.digest]
         return [bool(stored) for stored in self._finish(len(outcomes), f"{inference_ms:.1f}", *values)]
 
+    def progress(self, chunks: Sequence[tuple[Taken, str]]) -> list[bool]:
+        """Deliver what rows have written since the last time, as JSON ('' for nothing).
+
+        Returns:
+            For each, False when nobody wants it any more, or another worker has it.
+        """
+        values = [value for taken, chunk in chunks for value in (taken.part, taken.attempt, chunk)]
+        return [bool(wanted) for wanted in self._progress(*values)]
+
     def requeue(self, orphans: set[str], live_nodes: set[str]) -> tuple[set[str], set[str]]:
         """Put orphans back and end what waited too long; returns (put back, still in no list)."""
         back, missing = self._requeue(len(live_nodes), *sorted(live_nodes), *sorted(orphans))
@@ -74,4 +88,5 @@ class Jobs:
 
 def _taken(part: str, attempt: int, request: str, store: str) -> Taken:
     _, index = split_part_id(part)
-    return Taken(part, attempt, Request.from_json(request).texts[index], store == "1")
+    asked = Request.from_json(request)
+    return Taken(part, attempt, asked.texts[index], store == "1", asked.generation)

@@ -11,6 +11,7 @@ from typing import Any
 from kombu.transport.virtual import QoS
 from redis import Redis, RedisError
 
+from shared.job import GENERATE
 from shared.redis_client import read_script
 from shared.redis_keys import BULK, QUEUE, Keys
 
@@ -43,16 +44,17 @@ class Peers:
         message._state = "ACK"
         self._done.append(message.delivery_tag)
 
-    def take(self, most: int, channel: Any) -> list[Any]:
+    def take(self, most: int, rows: int, channel: Any) -> list[Any]:
         """Up to `most` waiting messages, oldest first, noted as unacknowledged by this node.
 
+        At most `rows` of them ask for text; one for which no row is free does not hold up what is behind it.
         Interactive ones come before bulk, except that a bulk text is never passed over for eight steps.
         None while Redis fails: what is in hand runs without peers, and what is done is struck off by
         the next give-back.
         """
         done, self._done = self._done, []
         try:
-            taken = self._script(self._names, [most, int(self.bulk_is_due), *ROUTES, *done])
+            taken = self._script(self._names, [most, rows, int(self.bulk_is_due), GENERATE, *ROUTES, *done])
         except RedisError as error:
             log.warning("no peers taken, %d texts not struck off: %s", len(done), type(error).__name__)
             return []

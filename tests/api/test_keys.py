@@ -149,7 +149,7 @@ def test_the_openai_client_sends_its_key(redis_server: RedisServer, tmp_path: Pa
     secret = new_key(path, "sdk")
     with running(Api(redis_server, tmp_path, keys_file=path)) as api:
         with openai.OpenAI(base_url=f"{api.url}/v1", api_key=secret) as client:
-            assert [model.id for model in client.models.list()] == ["news-classifier"]
+            assert [model.id for model in client.models.list()] == ["news-classifier", "standin"]
         unknown = pytest.raises(openai.AuthenticationError, match="unknown or was revoked")
         with openai.OpenAI(base_url=f"{api.url}/v1", api_key="wd_wrong") as client, unknown:
             client.models.list()

@@ -24,7 +24,13 @@ def needed(folder: Path, tokens: int) -> int:
     """Bytes for the model and a step of so many tokens."""
     head = len(load(folder).prompt.head)
     plan = make_plan(
-        read_config(folder), "fp32", gpu=False, embedding_on_host=False, prefix_tokens=head, batch_size=3
+        read_config(folder),
+        "fp32",
+        gpu=False,
+        embedding_on_host=False,
+        prefix_tokens=head,
+        batch_size=3,
+        generation_tokens=3 * (1024 + 512),
     )
     return plan.standing + plan.step(tokens)
 

@@ -10,7 +10,7 @@ from redis import Redis
 from api.admission import Admission, Admitted, Terms
 from api.clients import Client
 from api.records import Jobs
-from shared.job import JobRecord, Request
+from shared.job import Generation, JobRecord, Request
 from shared.redis_client import connect
 from shared.redis_keys import Keys
 from shared.settings import Settings
@@ -30,6 +30,12 @@ class Desk:
     def ask(self, *texts: str, client: str = "tester", **terms: Any) -> Admitted:
         caller = Client(id=client, rate_per_minute=self._rate)
         return self.admission.admit(caller, "/v1/classify", Request(texts, "news-classifier"), Terms(**terms))
+
+    def write(self, *prompts: str, client: str = "tester", most: int = 3, **how: Any) -> str:
+        terms = {name: how.pop(name) for name in ("priority", "waits") if name in how}
+        asked = Request(prompts, "scripted", generation=Generation(max_tokens=most, **how))
+        caller = Client(id=client, rate_per_minute=self._rate)
+        return self.admission.admit(caller, "/v1/completions", asked, Terms(**terms)).job_id
 
     def submit(self, *texts: str, client: str = "tester", **terms: Any) -> str:
         return self.ask(*texts, client=client, **terms).job_id

@@ -22,7 +22,7 @@ from api.admission import Admission, Terms
 from api.clients import Client
 from api.errors import ApiError
 from api.records import Jobs as ClientJobs
-from shared.job import ENDED, PartResult, Request
+from shared.job import ENDED, GENERATE, PartResult, Request
 from shared.message import part_of
 from shared.redis_keys import Keys
 from shared.settings import Settings
@@ -138,7 +138,7 @@ class Desk(RuleBasedStateMachine):
     def take(self, name: str, most: int, bulk_first: bool) -> None:
         hand = self.hands[name]
         names = [self.keys.queue, self.keys.bulk, self.keys.unacked(name), self.keys.unacked_index(name)]
-        raw = self.take_script(names, [most, int(bulk_first), *ROUTES, *hand.done])
+        raw = self.take_script(names, [most, most, int(bulk_first), GENERATE, *ROUTES, *hand.done])
         hand.done = []
         for message in raw:
             part = part_of(f"[{message}]")

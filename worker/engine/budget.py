@@ -37,6 +37,7 @@ def step_budget(
         embedding_on_host=on_host,
         prefix_tokens=len(prompt.head),
         batch_size=config.batch_size,
+        generation_tokens=config.batch_size * (config.max_prompt_tokens + config.max_new_tokens),
         adapter_numbers=count_numbers(artifact.adapter) if artifact.adapter else 0,
     )
     free = free_memory(gpu)
@@ -45,8 +46,8 @@ def step_budget(
     if not fits:
         raise ArtifactError(
             f"{artifact.name} in {quantization} takes {plan.standing / GIB:.2f} GiB before its first step, "
-            f"but {free / GIB:.2f} GiB are free; set WIREDESK_QUANTIZATION to int8 or nf4, or end what "
-            "else uses the device"
+            f"but {free / GIB:.2f} GiB are free; set WIREDESK_QUANTIZATION to int8 or nf4, lower "
+            "WIREDESK_MAX_PROMPT_TOKENS, or end what else uses the device"
         )
     beside = len(prompt.tail) + labels.trie.size
     longest = prompt.item_tokens + beside

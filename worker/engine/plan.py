@@ -31,6 +31,8 @@ class Plan:
         host: the token embedding, where it is kept in the computer's memory.
         kv_per_token: keys and values of one token in all layers.
         prefix_tokens: length of the frozen prefix, whose keys and values stay on the device.
+        generation_tokens: prompts and new tokens of all generations that may be under way at once; their
+            keys and values stay while labels are scored.
         logits: scores over the vocabulary that a step holds at once.
         per_token: activations of one token in the widest layer of a step.
         keys_per_token: keys and values of one token in one layer, repeated for every head.
@@ -40,6 +42,7 @@ class Plan:
     host: int
     kv_per_token: int
     prefix_tokens: int
+    generation_tokens: int
     logits: int
     per_token: int
     keys_per_token: int
@@ -57,7 +60,11 @@ class Plan:
     @property
     def standing(self) -> int:
         """What is taken before the first step."""
-        return self.weights + self.prefix + RESERVE
+        return self.weights + self.prefix + self.generations + RESERVE
+
+    @property
+    def generations(self) -> int:
+        return self.generation_tokens * self.kv_per_token
 
     def step_tokens(self, free: int) -> int:
         """Most tokens of one step in `free` bytes; 0 when not even the weights fit."""
@@ -75,6 +82,7 @@ class Plan:
             ("embedding in host memory", _gib(self.host)),
             ("keys and values per token", f"{self.kv_per_token / 1024:.0f} KiB"),
             (f"frozen prefix of {self.prefix_tokens} tokens", _gib(self.prefix)),
+            (f"generations of {self.generation_tokens:,} tokens", _gib(self.generations)),
             ("reserve", _gib(RESERVE)),
             ("step of 1,000 tokens", _gib(self.step(1000))),
             ("free memory of the device", _gib(free)),
@@ -91,6 +99,7 @@ def make_plan(
     embedding_on_host: bool,
     prefix_tokens: int,
     batch_size: int,
+    generation_tokens: int = 0,
     adapter_numbers: int = 0,
 ) -> Plan:
     """The plan of a model with this transformers config.
@@ -99,6 +108,7 @@ def make_plan(
         quantization: int8, nf4, bf16 or fp32, not auto.
         gpu: 16-bit arithmetic around quantised matrices, as on a GPU; else 32-bit, as on a CPU.
         embedding_on_host: see `embedding_goes_to_host`.
+        generation_tokens: see Plan.
         adapter_numbers: numbers in a LoRA adapter, which stays beside quantised weights in 32 bit.
     """
     with torch.device("meta"):
@@ -123,6 +133,7 @@ def make_plan(
         host=host,
         kv_per_token=2 * config.num_hidden_layers * kv_heads * head * number,
         prefix_tokens=prefix_tokens,
+        generation_tokens=generation_tokens,
         logits=batch_size * NODES_AT_ONCE * embedding.weight.shape[0] * (number + 8),
         # int8 products are summed in 32 bit before they become numbers again
         per_token=widest * (4 * number + (8 if quantization == "int8" else 0)) + 6 * hidden * number,

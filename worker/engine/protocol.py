@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from shared.description import Description
 from shared.errors import ItemError
+from shared.job import Generation, TokenLogprob
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,55 @@ class Classification:
         return self.probabilities[self.label]
 
 
+class Row(Protocol):
+    """One generation under way; the engine changes it with every step.
+
+    Attributes:
+        text: what it has written so far, as far as it may be shown.
+        logprobs: of each token, if they were asked for.
+        prompt, written: tokens read, and written.
+        finish_reason: `stop` at its natural end or a stop text, `length` at max_tokens; None under way.
+        error: why it failed.
+        evicted: it has left for want of memory, or was dropped; it can be started again.
+    """
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def logprobs(self) -> Sequence[TokenLogprob]: ...
+    @property
+    def prompt(self) -> Sequence[int]: ...
+    @property
+    def written(self) -> Sequence[int]: ...
+    @property
+    def finish_reason(self) -> Literal["stop", "length"] | None: ...
+    @property
+    def error(self) -> ItemError | None: ...
+    @property
+    def evicted(self) -> bool: ...
+    @property
+    def ended(self) -> bool: ...
+
+
+class Texts(Protocol):
+    """The part of an engine that writes text, a step at a time."""
+
+    def start(self, asked: Sequence[tuple[str, Generation]]) -> Sequence[Row | ItemError]:
+        """Read the prompts; a row has its first token, a bad prompt yields its error."""
+
+    def step(self) -> None:
+        """One more token for each row under way."""
+
+    def drop(self, row: Row) -> None:
+        """Nobody wants this row any more."""
+
+
 class Engine(Protocol):
     """Holds one model. Not thread-safe: the worker calls it from one thread."""
+
+    @property
+    def texts(self) -> Texts:
+        """Writes text with the same weights."""
 
     def classify(self, texts: Sequence[str]) -> list[Classification | ItemError]:
         """Score all texts in one step; the answer keeps their order, a bad text yields its error."""

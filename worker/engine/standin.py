@@ -3,12 +3,15 @@
 import hashlib
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from shared.description import Description
 from shared.errors import ItemError
+from shared.job import Generation, TokenLogprob
 from shared.taxonomy import load_taxonomy
-from worker.engine.protocol import Classification
+from worker.engine.protocol import Classification, Row
 
 TAXONOMY = Path(__file__).parents[2] / "shared" / "taxonomies" / "newsroom.toml"
 
@@ -23,6 +26,7 @@ class StandIn:
     def __init__(self, seconds: float):
         self._seconds = seconds
         self._labels = load_taxonomy(TAXONOMY).names
+        self.texts = StandInTexts(seconds)
 
     def classify(self, texts: Sequence[str]) -> list[Classification | ItemError]:
         if self._seconds:
@@ -37,6 +41,7 @@ class StandIn:
             device="none",
             quantization="none",
             memory_bytes=0,
+            writes=True,
         )
 
     def _answer(self, text: str) -> Classification:
@@ -54,3 +59,66 @@ class StandIn:
             prompt_tokens=len(text),
             completion_tokens=len(label),
         )
+
+
+SENTENCE = "这是替身写的一句话。"
+
+
+@dataclass
+class StandInRow:
+    """Writes a sentence over and over, a character for a token, up to max_tokens."""
+
+    asked: Generation
+    prompt: Sequence[int]
+    text: str = ""
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    finish_reason: Literal["stop", "length"] | None = None
+    error: ItemError | None = None
+    evicted: bool = False
+
+    @property
+    def written(self) -> Sequence[int]:
+        return range(len(self.text))
+
+    @property
+    def ended(self) -> bool:
+        return self.finish_reason is not None or self.evicted
+
+    def write(self) -> None:
+        character = SENTENCE[len(self.text) % len(SENTENCE)]
+        if character in self.asked.stop:
+            self.finish_reason = "stop"
+            return
+        self.text += character
+        if self.asked.logprobs is not None:
+            self.logprobs.append(TokenLogprob(character, 0.0, ((character, 0.0),)[: self.asked.logprobs]))
+        if len(self.text) == self.asked.max_tokens:
+            self.finish_reason = "length"
+
+
+class StandInTexts:
+    """See protocol.Texts; a step takes `seconds`, however many rows it has."""
+
+    def __init__(self, seconds: float):
+        self._seconds = seconds
+        self._rows: list[StandInRow] = []
+
+    def start(self, asked: Sequence[tuple[str, Generation]]) -> list[Row | ItemError]:
+        rows = [StandInRow(how, range(len(text))) for text, how in asked]
+        self._write(rows)
+        self._rows += rows
+        return list(rows)
+
+    def step(self) -> None:
+        self._rows = [row for row in self._rows if not row.ended]
+        self._write(self._rows)
+
+    def drop(self, row: Row) -> None:
+        assert isinstance(row, StandInRow)
+        row.evicted = True
+
+    def _write(self, rows: Sequence[StandInRow]) -> None:
+        if self._seconds and rows:
+            time.sleep(self._seconds)
+        for row in rows:
+            row.write()

@@ -22,6 +22,7 @@ from worker.engine.prompt import Item, Prompt
 from worker.engine.protocol import Classification
 from worker.engine.scoring import PackedScorer
 from worker.engine.self_check import check
+from worker.engine.texts import ModelTexts
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +40,12 @@ class TransformersEngine:
         labels: LabelSet,
         quantization: str,
         row_tokens: int,
+        prompt_tokens: int = 1024,
     ):
         """
         Args:
-            row_tokens: most tokens of one packed forward.
+            row_tokens: most tokens of one forward.
+            prompt_tokens: most tokens of a prompt after which text is written.
 
         Raises:
             ArtifactError: prompt, labels and model do not fit each other.
@@ -57,6 +60,7 @@ class TransformersEngine:
         self._labels = labels
         _check_fit(model.config, prompt, self._labels)
         self.scorer = PackedScorer(model, self._labels.trie, FrozenPrefix(model, prompt.head))
+        self.texts = ModelTexts(model, prompt.tokenizer, prompt_tokens, row_tokens)
 
     @classmethod
     def load(cls, config: Settings) -> "TransformersEngine":
@@ -72,7 +76,7 @@ class TransformersEngine:
         labels = LabelSet(artifact.taxonomy, prompt)
         row_tokens = step_budget(artifact, config, quantization, prompt, labels)
         model = load_model(artifact, quantization, config.embedding_device, config.int8_threshold)
-        engine = cls(artifact, model, prompt, labels, quantization, row_tokens)
+        engine = cls(artifact, model, prompt, labels, quantization, row_tokens, config.max_prompt_tokens)
         difference = engine.check()
         log.info("%s in %s: packed scores within %.1e of plain ones", artifact.name, quantization, difference)
         return engine
@@ -104,6 +108,7 @@ class TransformersEngine:
             memory_bytes=memory_bytes(self._model),
             item_tokens=self.prompt.item_tokens,
             prompt_version=self._prompt_version,
+            writes=True,
         )
 
     def _groups(self, items: dict[int, Item]) -> list[list[int]]:
