@@ -145,10 +145,11 @@ def test_unknown_jobs_and_those_of_other_clients_are_not_found(client: FlaskClie
 
 
 def test_models_are_those_that_workers_serve(client: FlaskClient):
-    (model,) = client.get("/v1/models").get_json()["data"]
+    model, writer = client.get("/v1/models").get_json()["data"]
     assert model["id"] == "news-classifier"
     assert "货币政策" in model["labels"]
     assert client.get("/v1/models/news-classifier").get_json() == model
+    assert (writer["id"], writer["labels"]) == ("standin", [])
     assert client.get("/v1/models/gpt-4").status_code == 404
 
 

@@ -60,7 +60,7 @@ def assert_refused(response, status: int, code: str, param: str | None = None) -
         (CHAT, {"model": MODEL, "messages": said("system", "a")}, 400, "missing_field", "messages"),
         (CHAT, {"model": MODEL, "messages": said("pope", "a")}, 400, "invalid_value", "messages[0].role"),
         (CHAT, {"model": MODEL, "messages": said("user", "")}, 400, "empty_input", "messages"),
-        (CHAT, {"model": MODEL, "messages": USER, "stream": True}, 400, "invalid_value", "stream"),
+        (CHAT, {"model": MODEL, "messages": USER, "stream": 1}, 400, "invalid_value", "stream"),
         (CHAT, {"model": MODEL, "messages": USER, "n": 2}, 400, "invalid_value", "n"),
         (CHAT, {"model": MODEL, "messages": USER, "tools": [{}]}, 400, "invalid_value", "tools"),
         (CHAT, {"model": MODEL, "messages": USER, "temperature": "hot"}, 400, "invalid_value", "temperature"),
