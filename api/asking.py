@@ -72,7 +72,7 @@ def _terms(desk: Service, client: Client, asked: Asked, waits: bool) -> Terms:
         waits=waits,
         expires_in=asked.wishes.expires_in,
         idempotency_key=_idempotency_key(),
-        digests=[served.digest(text) for text in asked.work.texts] if served else (),
+        digests=[served.digest(text, asked.work.labels) for text in asked.work.texts] if served else (),
         store=store,
     )
 
@@ -95,7 +95,11 @@ def _idempotency_key() -> str | None:
 def _asked_to_classify(desk: Service, body: dict) -> Asked:
     wanted = parse(ClassifyRequest, body)
     model = desk.models.classifier(wanted.model)
-    return Asked(Request(wanted.texts, model, wanted.abstain_below), wanted, "input")
+    labels = tuple(wanted.labels) if wanted.labels else None
+    if labels and not desk.models.zero_shot:
+        message = "This model answers with its own labels only (GET /v1/models); leave 'labels' out."
+        raise ApiError(400, "labels_not_supported", message, "labels")
+    return Asked(Request(wanted.texts, model, wanted.abstain_below, labels=labels), wanted, "input")
 
 
 def _asked_in_chat(desk: Service, body: dict) -> Asked:

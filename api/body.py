@@ -63,7 +63,8 @@ def _reason(problem: Mapping[str, Any]) -> str:
     if problem["type"] in ("none_required", "literal_error") or problem["type"] == "too_long":
         expected = problem.get("ctx", {}).get("expected", "null or left out")
         return f"this value is not supported here; it may be {expected}"
-    return problem["msg"][0].lower() + problem["msg"][1:]
+    message = problem["msg"].removeprefix("Value error, ")
+    return message[0].lower() + message[1:]
 
 
 def _tellingness(problem: Mapping[str, Any]) -> tuple[int, bool]:

@@ -20,7 +20,8 @@ from shared.errors import UnknownVersion
 log = logging.getLogger(__name__)
 
 # Every other code of a failed text is a 500.
-STATUS_OF_ITEM_ERROR = {"empty_input": 400, "invalid_messages": 400, "context_length_exceeded": 400}
+BAD_REQUESTS = ("empty_input", "invalid_labels", "invalid_messages", "context_length_exceeded")
+STATUS_OF_ITEM_ERROR = dict.fromkeys(BAD_REQUESTS, 400)
 REDIS_RETRY_AFTER = 5  # seconds: about what a restarted Redis needs to load its file
 
 

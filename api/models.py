@@ -46,6 +46,11 @@ class Models:
         workers = self.workers()
         return workers[0] if len({worker.fingerprint for worker in workers}) == 1 else None
 
+    @property
+    def zero_shot(self) -> bool:
+        """Whether every worker takes labels of a request."""
+        return all(worker.zero_shot for worker in self.workers())
+
     def served(self) -> list[Model]:
         """The models on offer; none before any worker came. A job may wait for a worker that is down."""
         workers = self.workers()

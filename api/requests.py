@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from api.schemas import Schema
 from shared.job import Priority
@@ -18,11 +18,23 @@ class JobRequest(Schema):
     expires_in: Annotated[float, Field(gt=0, le=604_800)] | None = None
 
 
+Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
 class ClassifyRequest(JobRequest):
     """One text, or several that are answered together."""
 
     input: Text | Annotated[list[Text], Field(min_length=1)]
+    labels: Annotated[list[Label], Field(min_length=2, max_length=1000)] | None = None
     abstain_below: Annotated[float, Field(ge=0, le=1)] | None = None
+
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, value: list[str] | None) -> list[str] | None:
+        twice = sorted({label for label in value or () if (value or []).count(label) > 1})
+        if twice:
+            raise ValueError(f"has {twice[0]!r} twice; send each label once")
+        return value
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ def main() -> None:
 
 def compare_methods(engine: TransformersEngine, jobs: int, rounds: int) -> Times:
     """Milliseconds of each way to find the labels of the first `jobs` texts."""
-    scorer, prompts = engine.scorer, encode(engine, TEXTS[:jobs])
+    scorer, prompts = engine.question.scorer, encode(engine, TEXTS[:jobs])
     whole = [[*scorer.prefix.ids, *prompt] for prompt in prompts]
     sequences = scorer.trie.sequences
     return measure(
@@ -85,7 +85,7 @@ def compare_methods(engine: TransformersEngine, jobs: int, rounds: int) -> Times
 
 def compare_layouts(engine: TransformersEngine, lengths: Sequence[int], rounds: int) -> Times:
     """Milliseconds of three prompts of these many tokens: in one row, as padded rows, one at a time."""
-    scorer, ids = engine.scorer, [token for prompt in encode(engine, TEXTS) for token in prompt] * 20
+    scorer, ids = engine.question.scorer, [token for prompt in encode(engine, TEXTS) for token in prompt] * 20
     prompts = [ids[:length] for length in lengths]
     assert torch.allclose(score_padded(scorer, prompts), scorer.score(prompts), atol=1e-3)
     return measure(
@@ -120,7 +120,7 @@ def measure(ways: dict[str, Callable[[], object]], rounds: int) -> Times:
 @torch.inference_mode()
 def generate(engine: TransformersEngine, prompts: Prompts) -> torch.Tensor:
     """Greedy generation of exactly NEW_TOKENS for a left-padded batch, with its cache."""
-    longest, model = max(map(len, prompts)), engine.scorer.model
+    longest, model = max(map(len, prompts)), engine.question.scorer.model
     ids = torch.zeros(len(prompts), longest, dtype=torch.long)
     mask = torch.zeros_like(ids)
     for row, prompt in enumerate(prompts):

@@ -131,13 +131,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--user", default="{item}", help="user text, with {item} where the news stands")
     parser.add_argument("--answer", default="{label}", help="answer, with {label} where the label stands")
     parser.add_argument("--item-tokens", type=int, default=512, help="tokens read of an item")
+    parser.add_argument(
+        "--zero-shot", action="store_true", help="requests may bring labels: {labels} in --system lists them"
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder of the artifact, like models/desk")
     parser.add_argument("--examples", type=Path, help="JSON lines with text and label, to report accuracy")
     parser.add_argument("--quantization", choices=("auto", "int8", "nf4", "bf16", "fp32"), default="auto")
     asked = parser.parse_args(arguments)
     try:
         template = PromptTemplate(
-            system=asked.system, user=asked.user, answer=asked.answer, item_tokens=asked.item_tokens
+            system=asked.system,
+            user=asked.user,
+            answer=asked.answer,
+            item_tokens=asked.item_tokens,
+            zero_shot=asked.zero_shot,
         )
         examples = read_examples(asked.examples) if asked.examples else [Example(text) for text in TEXTS]
     except ValidationError as error:

@@ -44,8 +44,9 @@ def run(recipe: Recipe, work: Path, output: Path) -> Path:
     """Train on the rows in `work` and write the artifact to `output`, all at once, at the end."""
     rows, unlabelled = read_rows(work, "train"), read_rows(work, "unlabelled")
     tokenizer = make_tokenizer(recipe, [*rows, *unlabelled], work / "tokenizer")
-    prompt = Prompt(recipe.prompt, tokenizer)
-    judge = Judge(prompt, LabelSet(load_taxonomy(recipe.taxonomy), prompt), read_rows(work, "calibration"))
+    taxonomy = load_taxonomy(recipe.taxonomy)
+    prompt = Prompt(recipe.prompt, tokenizer, names=taxonomy.names)
+    judge = Judge(prompt, LabelSet(taxonomy.forms, prompt), read_rows(work, "calibration"))
     torch.manual_seed(recipe.training.seed)
     model = make_model(recipe.model, tokenizer)
     learn_language(model, encode([*rows, *unlabelled], prompt), recipe, work)

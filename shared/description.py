@@ -10,7 +10,7 @@ ANSWERS_DEPEND_ON = ("name", "revision", "labels", "quantization", "item_tokens"
 @dataclass(frozen=True, kw_only=True)
 class Description:
     """One served model: `memory_bytes` is what it takes, `item_tokens` the most that it reads of a text;
-    `writes` when it also writes text, under its own name."""
+    `writes` when it also writes text, under its own name, `zero_shot` when a request may bring labels."""
 
     name: str
     revision: str
@@ -21,6 +21,7 @@ class Description:
     item_tokens: int = 0
     prompt_version: str = ""
     writes: bool = False
+    zero_shot: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -28,9 +29,9 @@ class Description:
         said = asdict(self)
         return _digest([said[name] for name in ANSWERS_DEPEND_ON])
 
-    def digest(self, text: str) -> str:
-        """Names the answer to one text in the cache."""
-        return _digest([self.fingerprint, text])
+    def digest(self, text: str, labels: tuple[str, ...] | None = None) -> str:
+        """Names the answer to one text in the cache; `labels` are those of the request."""
+        return _digest([self.fingerprint, text, labels])
 
 
 def _digest(value: object) -> str:

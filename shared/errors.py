@@ -7,6 +7,7 @@ WiredeskError
 ├── UnknownVersion      a job record was written by another version of Wiredesk
 └── ItemError           one text failed; its neighbours are not affected
     ├── EmptyItem       nothing is left of the text once instructions are stripped
+    ├── BadLabels       labels of a request cannot be told apart, or do not fit the model
     ├── BadPrompt       the model's chat template cannot hold the messages
     ├── PromptTooLong   the prompt takes more tokens than the model may read
     └── EngineFailure   the engine raised, or answered with something that is no number
@@ -43,6 +44,12 @@ class EmptyItem(ItemError):
     """Nothing is left to classify."""
 
     code = "empty_input"
+
+
+class BadLabels(ItemError):
+    """Labels that came with a request cannot be asked."""
+
+    code = "invalid_labels"
 
 
 class BadPrompt(ItemError):

@@ -70,12 +70,14 @@ class Generation:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of the engine: labels for texts (none below a probability), or text after prompts."""
+    """What is asked of the engine: labels for texts (none below a probability; the model's own or those of
+    the request), or text after prompts."""
 
     texts: tuple[str, ...]
     model: str
     abstain_below: float | None = None
     generation: Generation | None = None
+    labels: tuple[str, ...] | None = None
 
     def to_json(self) -> str:
         return json.dumps({k: v for k, v in asdict(self).items() if v is not None}, ensure_ascii=False)
@@ -85,7 +87,8 @@ class Request:
         value = json.loads(data)
         asked = value.get("generation")
         generation = Generation(**asked | {"stop": tuple(asked["stop"])}) if asked else None
-        return cls(tuple(value["texts"]), value["model"], value.get("abstain_below"), generation)
+        labels = tuple(value["labels"]) if "labels" in value else None
+        return cls(tuple(value["texts"]), value["model"], value.get("abstain_below"), generation, labels)
 
     @property
     def task(self) -> str:

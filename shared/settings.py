@@ -62,6 +62,9 @@ class Settings(BaseSettings):
         "auto", description="where the token embedding is: auto or cpu"
     )
     int8_threshold: float = Field(6.0, ge=0, description="outlier threshold of int8; 0: no outliers apart")
+    label_cache_bytes: Count = Field(
+        268_435_456, description="bytes that label sets of requests may hold on the device"
+    )
     batch_size: int = Field(3, ge=1, le=64, description="texts in one step of the engine")
     max_attempts: int = Field(3, ge=1, le=100, description="times that a text is begun before it fails")
     job_limit: float = Field(120, gt=0, le=86_400, description="seconds that one engine step may last")

@@ -46,6 +46,11 @@ class Taxonomy(BaseModel):
         """The label names that answers use, in the taxonomy's language."""
         return tuple(getattr(label, self.language) for label in self.labels)
 
+    @property
+    def forms(self) -> dict[str, tuple[str, ...]]:
+        """Name -> aliases."""
+        return {name: label.aliases for name, label in zip(self.names, self.labels, strict=True)}
+
 
 def load_taxonomy(path: Path) -> Taxonomy:
     """Read taxonomy.toml.

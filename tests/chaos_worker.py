@@ -44,7 +44,7 @@ class ChaosEngine:
         self._commands = Commands(config.broker_url)
         self._runs = Path(os.environ["CHAOS_RUNS"])
 
-    def classify(self, texts: Sequence[str]) -> list[Classification]:
+    def classify(self, texts: Sequence[str], labels: object = ()) -> list[Classification]:
         with self._runs.open("a", encoding="utf-8") as runs:
             runs.write("".join(f"{text}\n" for text in texts))
         told = self._commands.told("oom", "hang")

@@ -33,7 +33,7 @@ class ScriptedEngine:
         self._redis = connect(config.broker_url, timeout=60)
         self.texts = ScriptedTexts(self._redis)
 
-    def classify(self, texts: Sequence[str]) -> list[Classification]:
+    def classify(self, texts: Sequence[str], labels: object = ()) -> list[Classification]:
         self._redis.rpush("steps", len(texts))
         if any(text.startswith("die") for text in texts):
             os.kill(os.getpid(), signal.SIGKILL)

@@ -37,7 +37,8 @@ class Classifier:
         """One engine step for all; if the step itself fails, each text is tried alone."""
         try:
             with self._watch.over(step):
-                return [_as_result(answer) for answer in self._engine.classify([t.text for t in step])]
+                answers = self._engine.classify([t.text for t in step], [t.labels for t in step])
+                return [_as_result(answer) for answer in answers]
         except Exception as error:  # noqa: BLE001 - whatever the model stack raises ends one job, not the worker
             log.error("engine step of %d texts failed: %s", len(step), type(error).__name__)
             if len(step) == 1:
@@ -46,7 +47,7 @@ class Classifier:
 
     def _outcome(self, taken: Taken, result: PartResult) -> Outcome:
         reusable = taken.store and not result.failed
-        return Outcome(taken, result, self._description.digest(taken.text) if reusable else "")
+        return Outcome(taken, result, self._description.digest(taken.text, taken.labels) if reusable else "")
 
 
 def _as_result(answer: Classification | ItemError) -> PartResult:

@@ -27,6 +27,7 @@ class Taken:
     text: str
     store: bool = True
     generation: Generation | None = None
+    labels: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,4 +90,4 @@ class Jobs:
 def _taken(part: str, attempt: int, request: str, store: str) -> Taken:
     _, index = split_part_id(part)
     asked = Request.from_json(request)
-    return Taken(part, attempt, asked.texts[index], store == "1", asked.generation)
+    return Taken(part, attempt, asked.texts[index], store == "1", asked.generation, asked.labels)

@@ -219,3 +219,21 @@ def test_a_cached_answer_serves_another_route_and_many_texts(client: FlaskClient
     chat = {"model": "news-classifier", "messages": [{"role": "user", "content": "two"}]}
     assert client.post("/v1/chat/completions", json=chat).headers["X-Cache"] == "hit"
     assert "X-Cache" not in client.post("/v1/classify", json={"input": ["two", "three"]}).headers
+
+
+def test_labels_of_the_request_are_the_ones_to_choose_from(client: FlaskClient):
+    body = {"input": [NEWS, "新闻"], "labels": ["利好", " 利空 "]}
+    for result in client.post("/v1/classify", json=body).get_json()["results"]:
+        assert set(result["probabilities"]) == {"利好", "利空"}
+        assert result["label"] in result["probabilities"]
+    own = client.post("/v1/classify", json={"input": NEWS}).get_json()["results"][0]
+    assert len(own["probabilities"]) == 14
+
+
+@pytest.mark.parametrize(
+    ("labels", "param"),
+    [(["a"], "labels"), ([], "labels"), (["a", "a"], "labels"), (["a", " "], "labels[1]"), ("ab", "labels")],
+)
+def test_labels_that_are_no_choice_are_refused(client: FlaskClient, labels: object, param: str):
+    answer = client.post("/v1/classify", json={"input": NEWS, "labels": labels})
+    assert (answer.status_code, answer.get_json()["error"]["param"]) == (400, param)

@@ -51,13 +51,13 @@ def test_little_memory_makes_smaller_steps(tiny: Path, monkeypatch: pytest.Monke
     leave(monkeypatch, needed(tiny, 120))
     engine = load(tiny)
     rows: list[int] = []
-    score = engine.scorer.score
+    score = engine.question.scorer.score
 
     def counted(prompts: list[list[int]]):
-        rows.append(sum(engine.scorer.cost(prompt) for prompt in prompts))
+        rows.append(sum(engine.question.scorer.cost(prompt) for prompt in prompts))
         return score(prompts)
 
-    monkeypatch.setattr(engine.scorer, "score", counted)
+    monkeypatch.setattr(engine.question.scorer, "score", counted)
     answers = engine.classify(["央行下调利率，股市上涨。"] * 9)
     assert all(isinstance(answer, Classification) for answer in answers)
     assert len(rows) > 1

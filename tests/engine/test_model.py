@@ -40,7 +40,7 @@ def test_auto_takes_the_type_that_is_stored():
 def test_an_output_layer_of_its_own_is_in_8_bit_too(copy: Path, tied: bool, kind: type):
     tiny_model(tie_word_embeddings=tied).save_pretrained(copy)
     engine = load(copy, quantization="int8")
-    assert type(engine.scorer.model.lm_head) is kind
+    assert type(engine.question.scorer.model.lm_head) is kind
     assert all(isinstance(answer, Classification) for answer in engine.classify(TEXTS))
 
 

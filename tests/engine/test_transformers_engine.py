@@ -67,7 +67,7 @@ def test_a_text_gets_the_same_answer_alone_and_among_others(engine: Transformers
 
 
 def test_probabilities_are_calibrated_naive_scores_with_aliases_folded(engine: TransformersEngine):
-    prompt, labels = engine.prompt, engine._labels
+    prompt, labels = engine.prompt, engine.question.labels
     forms = score_naive(
         engine._model, prompt.head, [prompt.item(TEXTS[0]).ids + prompt.tail], labels.trie.sequences
     )[0]
@@ -135,7 +135,7 @@ def test_texts_with_nothing_in_them_are_named_so(engine: TransformersEngine, tex
 
 def test_a_forward_never_takes_more_than_the_token_budget(tiny: Path):
     engine = load(tiny)
-    counting = engine.scorer = Counting(engine.scorer)
+    counting = engine.question.scorer = Counting(engine.question.scorer)
     answers = engine.classify([*TEXTS, "央行下调利率，" * 40] * 10)
     assert len(answers) == 40
     assert len(counting.rows) < 20
@@ -159,7 +159,7 @@ def test_scores_that_are_no_numbers_fail_their_text_and_no_other(tiny: Path):
 )
 def test_running_out_of_memory_halves_the_step(tiny: Path, error: Exception):
     engine = load(tiny)
-    small = engine.scorer = SmallDevice(engine.scorer, error)
+    small = engine.question.scorer = SmallDevice(engine.question.scorer, error)
     fine, too_long = engine.classify(["央行", "央行" * 200])
     assert small.steps == [2, 1, 1]
     assert isinstance(fine, Classification)
@@ -169,7 +169,7 @@ def test_running_out_of_memory_halves_the_step(tiny: Path, error: Exception):
 
 def test_other_errors_of_a_step_are_not_taken_for_want_of_memory(tiny: Path):
     engine = load(tiny)
-    engine.scorer = SmallDevice(engine.scorer, RuntimeError("device-side assert"))
+    engine.question.scorer = SmallDevice(engine.question.scorer, RuntimeError("device-side assert"))
     with pytest.raises(RuntimeError, match="device-side assert"):
         engine.classify(["央行"] * 2)
 
@@ -178,7 +178,7 @@ def test_no_log_line_holds_the_news(engine: TransformersEngine, tiny: Path, capl
     caplog.set_level(logging.DEBUG)
     secret = "绝密消息"
     starved = load(tiny)
-    starved.scorer = SmallDevice(starved.scorer, torch.OutOfMemoryError())
+    starved.question.scorer = SmallDevice(starved.question.scorer, torch.OutOfMemoryError())
     outcomes = engine.classify([secret]) + starved.classify([secret * 200, secret])
     failures = [str(outcome) for outcome in outcomes if isinstance(outcome, EngineFailure)]
     assert failures

@@ -89,7 +89,7 @@ def test_a_base_with_an_adapter_answers_as_if_merged(
 def scores(folder: Path, quantization: str) -> torch.Tensor:
     """Log P of every label, in nats."""
     engine = load(folder, quantization=quantization)
-    return engine.scorer.score([engine.prompt.item(TEXT).ids + engine.prompt.tail])
+    return engine.question.scorer.score([engine.prompt.item(TEXT).ids + engine.prompt.tail])
 
 
 def test_an_adapter_beside_quantised_weights_is_planned(base: Path, adapter: Path):

@@ -40,7 +40,7 @@ def step_budget(
         generation_tokens=config.batch_size * (config.max_prompt_tokens + config.max_new_tokens),
         adapter_numbers=count_numbers(artifact.adapter) if artifact.adapter else 0,
     )
-    free = free_memory(gpu)
+    free = free_memory(gpu) - (config.label_cache_bytes if artifact.template.zero_shot else 0)
     log.info("memory plan of %s in %s:\n%s", artifact.name, quantization, plan.table(free))
     fits = plan.step_tokens(free)
     if not fits:

@@ -1,32 +1,30 @@
 """A label set bound to a prompt: the trie of its surface forms, and how forms fold into labels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
-from shared.taxonomy import Taxonomy
 from worker.engine.prompt import Prompt
 from worker.engine.trie import build_trie
 
 
 class LabelSet:
-    """The labels that one artifact answers with; an alias is another way to say its label.
+    """The labels of a question.
+
+    Args:
+        forms: name of each label -> its aliases, which are other ways to say it.
 
     Attributes:
-        names: label names in the taxonomy's language.
+        names: of the labels, in order.
         trie: of every surface form's tokens, with the end of turn.
         tokens: [labels] tokens of each label's own name.
     """
 
-    def __init__(self, taxonomy: Taxonomy, prompt: Prompt):
-        self.names = taxonomy.names
-        forms = [
-            (place, form)
-            for place, (name, label) in enumerate(zip(self.names, taxonomy.labels, strict=True))
-            for form in (name, *label.aliases)
-        ]
-        self.trie = build_trie([prompt.label_sequence(form) for _, form in forms])
-        self._owner = torch.tensor([place for place, _ in forms])
+    def __init__(self, forms: Mapping[str, Sequence[str]], prompt: Prompt):
+        self.names = tuple(forms)
+        said = [(place, form) for place, name in enumerate(forms) for form in (name, *forms[name])]
+        self.trie = build_trie([prompt.label_sequence(form) for _, form in said])
+        self._owner = torch.tensor([place for place, _ in said])
         self.tokens = [len(prompt.label_sequence(name)) for name in self.names]
 
     def fold(self, scores: torch.Tensor) -> torch.Tensor:

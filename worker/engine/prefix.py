@@ -29,6 +29,12 @@ class FrozenPrefix:
         cache: pass as past_key_values together with use_cache=True; None for an empty prefix.
     """
 
+    @property
+    def size(self) -> int:
+        """Bytes on the device."""
+        layers = self.cache.layers if self.cache else ()
+        return sum(layer.keys.nbytes + layer.values.nbytes for layer in layers)
+
     @torch.inference_mode()
     def __init__(self, model: Any, ids: Sequence[int]):
         self.ids = list(ids)

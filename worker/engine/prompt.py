@@ -6,6 +6,7 @@ the tokens around it:  head (shared by all items) | item | tail (end of turn …
 
 import tomllib
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,11 +18,13 @@ from shared.errors import ArtifactError, EmptyItem
 
 SLOT = "\ue000ITEM\ue001"  # private-use characters: in no chat template, and removed from items
 LABEL = "{label}"
+LABELS = "{labels}"
 ITEM = "{item}"
 
 
 class PromptTemplate(BaseModel):
-    """The file prompt.toml."""
+    """The file prompt.toml. `{labels}` in `system` or `user` is the list of label names; with `zero_shot`
+    a request may bring labels of its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,6 +33,8 @@ class PromptTemplate(BaseModel):
     answer: str = LABEL
     strip_prefixes: tuple[str, ...] = ()
     item_tokens: Annotated[int, Field(ge=8, le=32768)] = 512
+    zero_shot: bool = False
+    label_separator: str = "、"
 
     @field_validator("user")
     @classmethod
@@ -59,7 +64,7 @@ class Item:
 
 
 class Prompt:
-    """A template bound to a tokenizer.
+    """A template bound to a tokenizer and to the labels that it lists.
 
     Attributes:
         head, tail: token ids before and after the item.
@@ -69,8 +74,15 @@ class Prompt:
         ArtifactError: the chat template cannot hold the prompt.
     """
 
-    def __init__(self, template: PromptTemplate, tokenizer: Any, item_tokens: int | None = None):
+    def __init__(
+        self,
+        template: PromptTemplate,
+        tokenizer: Any,
+        item_tokens: int | None = None,
+        names: Sequence[str] = (),
+    ):
         self.template = template
+        self._listed = template.label_separator.join(names)
         self.tokenizer = tokenizer
         self.item_tokens = min(template.item_tokens, item_tokens or template.item_tokens)
         self.answer_prefix, self.answer_suffix = template.answer.split(LABEL)
@@ -137,8 +149,10 @@ class Prompt:
         return before, after
 
     def _render(self, *more: dict[str, str]) -> str:
-        system = [{"role": "system", "content": self.template.system}] if self.template.system else []
-        user = {"role": "user", "content": self.template.user.replace(ITEM, SLOT)}
+        listing = self.template.system.replace(LABELS, self._listed)
+        system = [{"role": "system", "content": listing}] if listing else []
+        asking = self.template.user.replace(ITEM, SLOT).replace(LABELS, self._listed)
+        user = {"role": "user", "content": asking}
         try:
             return self.tokenizer.apply_chat_template(
                 [*system, user, *more], tokenize=False, add_generation_prompt=not more, enable_thinking=False

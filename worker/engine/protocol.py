@@ -8,6 +8,8 @@ from shared.description import Description
 from shared.errors import ItemError
 from shared.job import Generation, TokenLogprob
 
+Labels = tuple[str, ...] | None  # None: the model's own
+
 
 @dataclass(frozen=True)
 class Classification:
@@ -80,7 +82,13 @@ class Engine(Protocol):
     def texts(self) -> Texts:
         """Writes text with the same weights."""
 
-    def classify(self, texts: Sequence[str]) -> list[Classification | ItemError]:
-        """Score all texts in one step; the answer keeps their order, a bad text yields its error."""
+    def classify(
+        self, texts: Sequence[str], labels: Sequence[Labels] = ()
+    ) -> list[Classification | ItemError]:
+        """Score all texts in one step; the answer keeps their order, a bad text yields its error.
+
+        Args:
+            labels: for each text those that it is asked about; empty: the model's own for all.
+        """
 
     def describe(self) -> Description: ...

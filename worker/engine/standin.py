@@ -11,7 +11,7 @@ from shared.description import Description
 from shared.errors import ItemError
 from shared.job import Generation, TokenLogprob
 from shared.taxonomy import load_taxonomy
-from worker.engine.protocol import Classification, Row
+from worker.engine.protocol import Classification, Labels, Row
 
 TAXONOMY = Path(__file__).parents[2] / "shared" / "taxonomies" / "newsroom.toml"
 
@@ -28,10 +28,13 @@ class StandIn:
         self._labels = load_taxonomy(TAXONOMY).names
         self.texts = StandInTexts(seconds)
 
-    def classify(self, texts: Sequence[str]) -> list[Classification | ItemError]:
+    def classify(
+        self, texts: Sequence[str], labels: Sequence[Labels] = ()
+    ) -> list[Classification | ItemError]:
         if self._seconds:
             time.sleep(self._seconds)
-        return [self._answer(text) for text in texts]
+        asked = list(labels) or [None] * len(texts)
+        return [self._answer(text, own or self._labels) for text, own in zip(texts, asked, strict=True)]
 
     def describe(self) -> Description:
         return Description(
@@ -42,14 +45,15 @@ class StandIn:
             quantization="none",
             memory_bytes=0,
             writes=True,
+            zero_shot=True,
         )
 
-    def _answer(self, text: str) -> Classification:
+    def _answer(self, text: str, labels: Sequence[str]) -> Classification:
         """The label at the place that the text's hash points to, with probability 0.9."""
-        place = hashlib.sha256(text.encode()).digest()[0] % len(self._labels)
-        rest = 0.1 / (len(self._labels) - 1)
-        probabilities = {name: 0.9 if i == place else rest for i, name in enumerate(self._labels)}
-        label = self._labels[place]
+        place = hashlib.sha256(text.encode()).digest()[0] % len(labels)
+        rest = 0.1 / (len(labels) - 1)
+        probabilities = {name: 0.9 if i == place else rest for i, name in enumerate(labels)}
+        label = labels[place]
         return Classification(
             label=label,
             probabilities=probabilities,

@@ -38,6 +38,11 @@ class Trie:
     def size(self) -> int:
         return len(self.tokens)
 
+    @property
+    def bytes(self) -> int:
+        tensors = (self.tokens, self.depths, self.ancestors, self.edge_nodes, self.edge_tokens, self.paths)
+        return sum(tensor.nbytes for tensor in tensors)
+
 
 def build_trie(sequences: Sequence[Sequence[int]]) -> Trie:
     """The trie of token sequences, none of which may begin another or occur twice.

@@ -1,0 +1,184 @@
+"""A label set put to a model: its prompt, its trie, its frozen prefix, and from scores to answers."""
+
+import logging
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from shared.errors import ArtifactError, BadLabels, EngineFailure, ItemError
+from worker.engine.labels import LabelSet, dictionary
+from worker.engine.memory import ran_out, release
+from worker.engine.prefix import FrozenPrefix
+from worker.engine.prompt import Item, Prompt
+from worker.engine.protocol import Classification
+from worker.engine.scoring import PackedScorer
+
+log = logging.getLogger(__name__)
+
+Answer = Classification | ItemError
+
+
+class Question:
+    """
+    Args:
+        temperature: what log-probabilities of labels are divided by.
+        row_tokens: most tokens of one packed forward.
+
+    Raises:
+        ArtifactError: prompt, labels and model do not fit each other.
+    """
+
+    def __init__(self, model: Any, prompt: Prompt, labels: LabelSet, temperature: float, row_tokens: int):
+        _check_fit(model.config, prompt, labels)
+        self.prompt = prompt
+        self.labels = labels
+        self.scorer = PackedScorer(model, labels.trie, FrozenPrefix(model, prompt.head))
+        self._temperature = temperature
+        self._row_tokens = row_tokens
+
+    @property
+    def size(self) -> int:
+        """Bytes that it holds."""
+        return self.scorer.prefix.size + self.labels.trie.bytes
+
+    def answer(self, texts: Sequence[str]) -> list[Answer]:
+        """One packed forward, or several when the texts are very long; a bad text yields its error."""
+        answers: dict[int, Answer] = {}
+        items: dict[int, Item] = {}
+        for place, text in enumerate(texts):
+            try:
+                items[place] = self.prompt.item(text)
+            except ItemError as error:
+                answers[place] = error
+        for group in self._groups(items):
+            answers |= zip(group, self._score([items[place] for place in group]), strict=True)
+        return [answers[place] for place in range(len(texts))]
+
+    def _groups(self, items: dict[int, Item]) -> list[list[int]]:
+        """Places of the items, in order, in groups that fit one row; a longer item has its own."""
+        groups: list[list[int]] = []
+        room = 0
+        for place, item in items.items():
+            cost = self.scorer.cost(self._prompt_of(item))
+            if not groups or cost > room:
+                groups.append([])
+                room = self._row_tokens
+            groups[-1].append(place)
+            room -= cost
+        return groups
+
+    def _score(self, items: Sequence[Item]) -> list[Answer]:
+        scores = self._forward(items)
+        if scores is None:
+            release()  # here, and not in the except block, whose exception holds the tensors
+            return self._halve(items)
+        if len(items) > 1 and not bool(torch.isfinite(scores).all()):
+            # One text's NaN spreads over the row, since 0 x NaN is NaN: find out whose it is.
+            return [self._score([item])[0] for item in items]
+        return self._read(items, scores)
+
+    def _forward(self, items: Sequence[Item]) -> torch.Tensor | None:
+        """Scores of every surface form [B, forms]; None when memory ran out."""
+        try:
+            return self.scorer.score([self._prompt_of(item) for item in items])
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out(error):
+                raise
+            log.warning("out of memory in a step of %d texts", len(items))
+            return None
+
+    def _halve(self, items: Sequence[Item]) -> list[Answer]:
+        if len(items) == 1:
+            size = self.scorer.cost(self._prompt_of(items[0]))
+            return [
+                EngineFailure(
+                    f"the text takes {size} tokens, for which the memory of the device is too small "
+                    f"(planned for {self._row_tokens})"
+                )
+            ]
+        half = len(items) // 2
+        return self._score(items[:half]) + self._score(items[half:])
+
+    def _prompt_of(self, item: Item) -> list[int]:
+        return item.ids + self.prompt.tail
+
+    def _read(self, items: Sequence[Item], scores: torch.Tensor) -> list[Answer]:
+        probabilities, mass = self.labels.probabilities(scores, self._temperature)
+        rows = zip(items, probabilities, mass.tolist(), strict=True)
+        return [self._answer(item, row, on_labels) for item, row, on_labels in rows]
+
+    def _answer(self, item: Item, row: torch.Tensor, mass: float) -> Answer:
+        if not (math.isfinite(mass) and bool(torch.isfinite(row).all())):
+            return EngineFailure("the model's scores for this text are not numbers")
+        best = int(row.argmax())
+        label = self.labels.names[best]
+        return Classification(
+            label=label,
+            probabilities=dictionary(self.labels.names, row),
+            label_mass=round(min(mass, 1.0), 6),
+            truncated=item.truncated,
+            answer=self.prompt.answer(label),
+            prompt_tokens=len(self.prompt.head) + len(item.ids) + len(self.prompt.tail),
+            completion_tokens=self.labels.tokens[best],
+        )
+
+
+class Questions:
+    """The label sets of requests, least recently asked out first.
+
+    Args:
+        make: label names -> their question; raises ArtifactError.
+        most: bytes that all of them may hold.
+    """
+
+    def __init__(self, make: Callable[[Sequence[str]], Question], most: int):
+        self._make = make
+        self._most = most
+        self._kept: OrderedDict[tuple[str, ...], Question] = OrderedDict()
+
+    def of(self, names: tuple[str, ...]) -> Question:
+        """
+        Raises:
+            BadLabels: these labels cannot be told apart, or do not fit the model.
+            EngineFailure: there is no memory for them.
+        """
+        if names not in self._kept:
+            self._kept[names] = self._made(names)
+            while self.size > self._most and len(self._kept) > 1:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(names)
+        return self._kept[names]
+
+    @property
+    def size(self) -> int:
+        return sum(question.size for question in self._kept.values())
+
+    def _made(self, names: tuple[str, ...]) -> Question:
+        try:
+            return self._make(names)
+        except ArtifactError as error:
+            raise BadLabels(f"these labels cannot be asked: {error}") from None
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out(error):
+                raise
+        self._kept.clear()
+        release()  # here, and not in the except block, whose exception holds the tensors
+        raise EngineFailure("the memory of the device is too small for these labels")
+
+
+def _check_fit(config: Any, prompt: Prompt, labels: LabelSet) -> None:
+    if len(prompt.tokenizer) > config.vocab_size:
+        raise ArtifactError(
+            f"the tokenizer knows {len(prompt.tokenizer)} tokens but the model {config.vocab_size}: "
+            "they do not belong together"
+        )
+    longest = max(map(len, labels.trie.sequences))
+    room = config.max_position_embeddings - len(prompt.head) - len(prompt.tail) - longest
+    if prompt.item_tokens > room:
+        raise ArtifactError(
+            f"an item of {prompt.item_tokens} tokens with its prompt is longer than the model's context; "
+            f"set WIREDESK_MAX_ITEM_TOKENS to {max(room, 0)} or less"
+        )
