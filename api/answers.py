@@ -14,6 +14,8 @@ from api.schemas import (
     Failed,
     JobStatus,
     Scored,
+    ScoredLabels,
+    ScoredSlots,
     TextChoice,
     Timing,
     Usage,
@@ -81,7 +83,7 @@ def usage(job: JobRecord) -> Usage:
 
 def chat_label(result: PartResult) -> ChatLabel:
     """What stands beside the sentence of a classifier's chat."""
-    return ChatLabel(**_scored(result).model_dump(exclude={"usage", "status"}))
+    return ChatLabel(**_scored(result).model_dump(include=set(ChatLabel.model_fields)))
 
 
 def timing(job: JobRecord) -> Timing:
@@ -156,7 +158,7 @@ def _scored(result: PartResult, abstain_below: float | None = None) -> Scored:
     probability = result.probabilities[result.label]
     uncertain = abstain_below is not None and probability < abstain_below
     total = result.prompt_tokens + result.completion_tokens
-    return Scored(
+    scored = Scored(
         label=None if uncertain else result.label,
         status="uncertain" if uncertain else "classified",
         probability=probability,
@@ -169,6 +171,9 @@ def _scored(result: PartResult, abstain_below: float | None = None) -> Scored:
             total_tokens=total,
         ),
     )
+    if result.labels is not None:
+        return ScoredLabels(**dict(scored), labels=result.labels)
+    return ScoredSlots(**dict(scored), slots=result.slots) if result.slots else scored
 
 
 def _item_error(result: PartResult) -> ApiError:

@@ -41,6 +41,18 @@ class Scored(Schema):
     usage: Usage
 
 
+class ScoredLabels(Scored):
+    """From a model that gives each label a verdict of its own: `labels` are those that apply."""
+
+    labels: list[str]
+
+
+class ScoredSlots(Scored):
+    """From a model that answers in slots: the probabilities of each slot's values, given those before it."""
+
+    slots: dict[str, dict[str, float]]
+
+
 class Failed(Schema):
     error: ErrorDetail
 
@@ -55,7 +67,7 @@ class Classification(Schema):
     object: Literal["classification"] = "classification"
     created: int
     model: str
-    results: list[Scored | Failed]
+    results: list[ScoredLabels | ScoredSlots | Scored | Failed]
     timing: Timing
 
 

@@ -19,6 +19,7 @@ from pipeline.publish import publish
 from pipeline.recipe import ModelShape, Recipe, load_recipe, progress
 from pipeline.tokenizer import PAD, train_tokenizer
 from pipeline.training import Phase, epochs, fingerprint, train
+from shared.errors import RecipeError
 from shared.taxonomy import load_taxonomy
 from worker.engine.labels import LabelSet
 from worker.engine.prompt import Prompt
@@ -44,6 +45,8 @@ def run(recipe: Recipe, work: Path, output: Path) -> Path:
     """Train on the rows in `work` and write the artifact to `output`, all at once, at the end."""
     rows, unlabelled = read_rows(work, "train"), read_rows(work, "unlabelled")
     tokenizer = make_tokenizer(recipe, [*rows, *unlabelled], work / "tokenizer")
+    if recipe.prompt.slots or recipe.prompt.multi:
+        raise RecipeError("training knows answers of one {label} only, no slots and no {verdict}")
     taxonomy = load_taxonomy(recipe.taxonomy)
     prompt = Prompt(recipe.prompt, tokenizer, names=taxonomy.names)
     judge = Judge(prompt, LabelSet(taxonomy.forms, prompt), read_rows(work, "calibration"))

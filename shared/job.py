@@ -117,6 +117,8 @@ class PartResult:
     truncated: bool = False
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    labels: list[str] | None = None
+    slots: dict[str, dict[str, float]] | None = None
     text: str | None = None
     finish_reason: Literal["stop", "length"] | None = None
     logprobs: list[TokenLogprob] | None = None

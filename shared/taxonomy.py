@@ -11,6 +11,9 @@ from shared.errors import ArtifactError
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
+SlotName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]*$")]
+
+
 class Label(BaseModel):
     """One category: an ASCII id that never changes and its names in both languages."""
 
@@ -24,13 +27,25 @@ class Label(BaseModel):
 
 
 class Taxonomy(BaseModel):
-    """The labels that a model can answer with, in a fixed order."""
+    """What a model can answer with, in a fixed order: labels, or values of several slots."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Name
     language: Literal["zh", "en"] = "zh"
-    labels: Annotated[tuple[Label, ...], Field(min_length=2, max_length=1000)]
+    labels: Annotated[tuple[Label, ...], Field(max_length=1000)] = ()
+    slots: dict[SlotName, Annotated[tuple[Name, ...], Field(min_length=2)]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Taxonomy":
+        if bool(self.labels) == bool(self.slots):
+            raise ValueError("needs labels or slots, and not both")
+        if self.labels and len(self.labels) < 2:
+            raise ValueError("labels needs at least 2")
+        for slot, values in self.slots.items():
+            if len(set(values)) < len(values):
+                raise ValueError(f"slots.{slot} has a value twice")
+        return self
 
     @model_validator(mode="after")
     def _distinct(self) -> "Taxonomy":
@@ -43,8 +58,9 @@ class Taxonomy(BaseModel):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The label names that answers use, in the taxonomy's language."""
-        return tuple(getattr(label, self.language) for label in self.labels)
+        """The label names that answers use, in the taxonomy's language; of slots, every value once."""
+        values = dict.fromkeys(value for slot in self.slots.values() for value in slot)
+        return tuple(values) or tuple(getattr(label, self.language) for label in self.labels)
 
     @property
     def forms(self) -> dict[str, tuple[str, ...]]:

@@ -61,4 +61,6 @@ def _as_result(answer: Classification | ItemError) -> PartResult:
         truncated=answer.truncated,
         prompt_tokens=answer.prompt_tokens,
         completion_tokens=answer.completion_tokens,
+        labels=None if answer.labels is None else list(answer.labels),
+        slots=answer.slots,
     )

@@ -182,4 +182,4 @@ def test_an_answer_without_a_place_for_the_label_is_refused(
 ):
     with pytest.raises(SystemExit):
         run(tmp_path, base, "--answer", "它属于")
-    assert "--answer must contain {label} exactly once" in capsys.readouterr().err
+    assert "--answer must contain {label}, or the names of slots, exactly once" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from shared.errors import ArtifactError
 from shared.settings import Settings
 from worker.engine.adapter import count_numbers
 from worker.engine.artifact import Artifact
-from worker.engine.labels import LabelSet
+from worker.engine.labels import AnyLabels
 from worker.engine.memory import free_memory
 from worker.engine.plan import GIB, embedding_goes_to_host, make_plan, read_config
 from worker.engine.prompt import Prompt
@@ -21,7 +21,7 @@ ROW_TOKENS = {"cpu": 512, "cuda": 8192}
 
 
 def step_budget(
-    artifact: Artifact, config: Settings, quantization: str, prompt: Prompt, labels: LabelSet
+    artifact: Artifact, config: Settings, quantization: str, prompt: Prompt, labels: AnyLabels
 ) -> int:
     """Tokens of one packed forward. Called before the weights are loaded.
 

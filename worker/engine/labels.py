@@ -1,15 +1,51 @@
-"""A label set bound to a prompt: the trie of its surface forms, and how forms fold into labels."""
+"""A label set bound to a prompt: the trie of what can be answered, and what its scores say.
 
+Three kinds, by the answer of the prompt's template: one label; one value for each of several slots;
+any number of labels, each with a verdict of its own. All are scored by one forward.
+"""
+
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
 
 import torch
 
+from shared.errors import ArtifactError
+from shared.taxonomy import Taxonomy
 from worker.engine.prompt import Prompt
 from worker.engine.trie import build_trie
 
+MOST_COMBINATIONS = 1_000
+YES = 0.5  # probability from which a label of several applies
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the scores of one text say.
+
+    Attributes:
+        label: the best one; for slots, the values as the answer joins them.
+        probabilities: of the labels; for slots, of all combinations. They sum to 1 unless each label
+            has a verdict of its own.
+        mass: see Classification.label_mass.
+        answer: what the model says, without what stands around it in the answer.
+        tokens: of that answer.
+        labels: those that apply, where any number may.
+        slots: each slot's probabilities, given the values of the slots before it.
+    """
+
+    label: str
+    probabilities: dict[str, float]
+    mass: float
+    answer: str
+    tokens: int
+    labels: tuple[str, ...] | None = None
+    slots: dict[str, dict[str, float]] | None = None
+
 
 class LabelSet:
-    """The labels of a question.
+    """One label of several.
 
     Args:
         forms: name of each label -> its aliases, which are other ways to say it.
@@ -35,12 +71,121 @@ class LabelSet:
         )
         return sums.log() + highest
 
-    def probabilities(self, scores: torch.Tensor, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """[B, forms] -> calibrated probabilities [B, labels], and the mass on any label [B]."""
+    def read(self, scores: torch.Tensor, temperature: float) -> list[Reading | None]:
+        """[B, forms] log P -> what they say of each text; None where they are no numbers."""
         labels = self.fold(scores)
-        return torch.softmax(labels / temperature, dim=1), labels.logsumexp(1).exp()
+        chances, masses = torch.softmax(labels / temperature, dim=1), labels.logsumexp(1).exp()
+        rows = zip(chances, masses.tolist(), strict=True)
+        return [self._read(row, mass) if _are_numbers(row, mass) else None for row, mass in rows]
+
+    def _read(self, chances: torch.Tensor, mass: float) -> Reading:
+        return self._reading(int(chances.argmax()), chances, mass)
+
+    def _reading(self, best: int, chances: torch.Tensor, mass: float) -> Reading:
+        name = self.names[best]
+        said = dictionary(self.names, chances)
+        return Reading(name, said, round(min(mass, 1.0), 6), name, self.tokens[best])
+
+
+class SlotLabels(LabelSet):
+    """One value for each slot of the answer: the best one, given the values of the slots before.
+
+    Every combination is a path of the trie, so their joint probabilities are exact.
+    """
+
+    def __init__(self, slots: Mapping[str, Sequence[str]], prompt: Prompt):
+        combinations = list(product(*slots.values()))
+        if len(combinations) > MOST_COMBINATIONS:
+            raise ArtifactError(
+                f"the slots have {len(combinations)} combinations; at most {MOST_COMBINATIONS} are scored"
+            )
+        said = [prompt.template.fill(**dict(zip(slots, values, strict=True))) for values in combinations]
+        super().__init__(dict.fromkeys(said, ()), prompt)
+        self._slots = {name: tuple(values) for name, values in slots.items()}
+
+    def _read(self, chances: torch.Tensor, mass: float) -> Reading:
+        left = chances.reshape([len(values) for values in self._slots.values()])
+        slots, best = {}, 0
+        for name, values in self._slots.items():
+            given = left.reshape(len(values), -1).sum(1) / left.sum()
+            slots[name] = dictionary(values, given)
+            chosen = int(given.argmax())
+            best = best * len(values) + chosen
+            left = left[chosen]
+        return replace(self._reading(best, chances, mass), slots=slots)
+
+
+class MultiLabels:
+    """Any number of labels: for each a branch of the trie that ends in yes or no."""
+
+    def __init__(self, names: Sequence[str], prompt: Prompt):
+        self.names = tuple(names)
+        self._separator = prompt.template.label_separator
+        yes, no = (
+            [prompt.template.fill(label=n, verdict=v) for n in names] for v in prompt.template.verdicts
+        )
+        trie = build_trie([prompt.label_sequence(form) for form in (*yes, *no)])
+        count = len(self.names)
+        shared = trie.paths[:count] * trie.paths[count:]  # up to where yes and no part
+        self.trie = replace(trie, paths=torch.cat([trie.paths, shared]))
+        self._tokens = [len(prompt.label_sequence(form)) for form in yes]
+
+    def read(self, scores: torch.Tensor, temperature: float) -> list[Reading | None]:
+        """[B, 3 labels] log P of yes, of no and of what leads to both -> what they say of each text."""
+        yes, no, before = scores.reshape(len(scores), 3, -1).unbind(1)
+        chances = torch.sigmoid((yes - no) / temperature)
+        masses = (torch.logaddexp(yes, no) - before).exp().min(dim=1).values
+        rows = zip(chances, masses.tolist(), strict=True)
+        return [self._read(row, mass) if _are_numbers(row, mass) else None for row, mass in rows]
+
+    def _read(self, chances: torch.Tensor, mass: float) -> Reading:
+        apply = [place for place, chance in enumerate(chances.tolist()) if chance >= YES]
+        labels = tuple(self.names[place] for place in apply)
+        return Reading(
+            label=self.names[int(chances.argmax())],
+            probabilities=dictionary(self.names, chances),
+            mass=round(min(mass, 1.0), 6),
+            answer=self._separator.join(labels),
+            tokens=sum(self._tokens[place] for place in apply),
+            labels=labels,
+        )
+
+
+AnyLabels = LabelSet | MultiLabels
+
+
+def labels_of(taxonomy: Taxonomy, prompt: Prompt) -> AnyLabels:
+    """The labels of an artifact, in the kind that its prompt asks for.
+
+    Raises:
+        ArtifactError: taxonomy and prompt ask for different kinds.
+    """
+    wanted = prompt.template.slots
+    if wanted != tuple(taxonomy.slots):
+        there = ", ".join(taxonomy.slots) or "none"
+        raise ArtifactError(
+            f"the answer in prompt.toml has the slots {', '.join(wanted) or 'none'}, taxonomy.toml {there}"
+        )
+    if wanted:
+        return SlotLabels(taxonomy.slots, prompt)
+    return MultiLabels(taxonomy.names, prompt) if prompt.template.multi else LabelSet(taxonomy.forms, prompt)
+
+
+def labels_named(names: Sequence[str], prompt: Prompt) -> AnyLabels:
+    """Labels that came with a request.
+
+    Raises:
+        ArtifactError: this model answers in slots.
+    """
+    if prompt.template.slots:
+        raise ArtifactError("this model answers in slots of its own")
+    return MultiLabels(names, prompt) if prompt.template.multi else LabelSet(dict.fromkeys(names, ()), prompt)
 
 
 def dictionary(names: Sequence[str], row: torch.Tensor) -> dict[str, float]:
     """Label -> probability, to six digits: more is noise in every data type."""
     return {name: round(float(p), 6) for name, p in zip(names, row, strict=True)}
+
+
+def _are_numbers(row: torch.Tensor, mass: float) -> bool:
+    return bool(torch.isfinite(row).all()) and math.isfinite(mass)

@@ -4,6 +4,7 @@ A prompt is three token sequences encoded apart, so that the text of the news ca
 the tokens around it:  head (shared by all items) | item | tail (end of turn … answer prefix).
 """
 
+import re
 import tomllib
 import unicodedata
 from collections.abc import Sequence
@@ -18,13 +19,21 @@ from shared.errors import ArtifactError, EmptyItem
 
 SLOT = "\ue000ITEM\ue001"  # private-use characters: in no chat template, and removed from items
 LABEL = "{label}"
+VERDICT = "{verdict}"
 LABELS = "{labels}"
 ITEM = "{item}"
 
 
+_PLACE = re.compile(r"\{[a-z_]+\}")
+
+
 class PromptTemplate(BaseModel):
-    """The file prompt.toml. `{labels}` in `system` or `user` is the list of label names; with `zero_shot`
-    a request may bring labels of its own."""
+    """The file prompt.toml.
+
+    The answer has `{label}`; or `{label}` and `{verdict}`, where any number of labels may apply; or the
+    names of the taxonomy's slots. `{labels}` in `system` or `user` is the list of label names. With
+    `zero_shot` a request may bring labels of its own.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,6 +44,7 @@ class PromptTemplate(BaseModel):
     item_tokens: Annotated[int, Field(ge=8, le=32768)] = 512
     zero_shot: bool = False
     label_separator: str = "、"
+    verdicts: tuple[str, str] = ("是", "否")
 
     @field_validator("user")
     @classmethod
@@ -45,10 +55,35 @@ class PromptTemplate(BaseModel):
 
     @field_validator("answer")
     @classmethod
-    def _one_label(cls, value: str) -> str:
-        if value.count(LABEL) != 1:
-            raise ValueError(f"must contain {LABEL} exactly once")
+    def _known_kind(cls, value: str) -> str:
+        places = _PLACE.findall(value)
+        if len(set(places)) < len(places) or not places:
+            raise ValueError(f"must contain {LABEL}, or the names of slots, exactly once")
+        if LABEL in places and places not in ([LABEL], [LABEL, VERDICT]):
+            raise ValueError(f"must contain {LABEL} exactly once, alone or with {VERDICT} behind it")
         return value
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """Names of the slots of the answer; none where it has a label."""
+        return () if LABEL in self.answer else tuple(place[1:-1] for place in _PLACE.findall(self.answer))
+
+    @property
+    def multi(self) -> bool:
+        """Any number of labels may apply."""
+        return VERDICT in self.answer
+
+    def fill(self, **values: str) -> str:
+        """What the model says between the fixed text at both ends of the answer."""
+        before, after = self.ends
+        inner = self.answer[len(before) : len(self.answer) - len(after)]
+        return _PLACE.sub(lambda place: values[place[0][1:-1]], inner)
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The fixed text before and after what is to be answered."""
+        before, *_, after = _PLACE.split(self.answer)
+        return before, after
 
 
 @dataclass(frozen=True)
@@ -85,7 +120,7 @@ class Prompt:
         self._listed = template.label_separator.join(names)
         self.tokenizer = tokenizer
         self.item_tokens = min(template.item_tokens, item_tokens or template.item_tokens)
-        self.answer_prefix, self.answer_suffix = template.answer.split(LABEL)
+        self.answer_prefix, self.answer_suffix = template.ends
         before, after = self._around_the_item()
         self.head = self._encode(before)
         self.tail = self._encode(after + self.answer_prefix)

@@ -15,8 +15,10 @@ Labels = tuple[str, ...] | None  # None: the model's own
 class Classification:
     """The answer for one text.
 
-    probabilities sums to 1 over the labels (calibrated); label_mass is the probability, before
-    that renormalisation, that the model answers with any label at all (0..1).
+    probabilities sums to 1 over the labels (calibrated), unless each label has a verdict of its own;
+    label_mass is the probability, before that renormalisation, that the model answers with any label at
+    all (0..1). labels: those that apply, where any number may. slots: the probabilities of each slot's
+    values, given the values of the slots before it.
     """
 
     label: str
@@ -26,6 +28,8 @@ class Classification:
     answer: str
     prompt_tokens: int
     completion_tokens: int
+    labels: tuple[str, ...] | None = None
+    slots: dict[str, dict[str, float]] | None = None
 
     @property
     def probability(self) -> float:

@@ -1,7 +1,6 @@
 """A label set put to a model: its prompt, its trie, its frozen prefix, and from scores to answers."""
 
 import logging
-import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import torch
 
 from shared.errors import ArtifactError, BadLabels, EngineFailure, ItemError
-from worker.engine.labels import LabelSet, dictionary
+from worker.engine.labels import AnyLabels, Reading
 from worker.engine.memory import ran_out, release
 from worker.engine.prefix import FrozenPrefix
 from worker.engine.prompt import Item, Prompt
@@ -31,7 +30,7 @@ class Question:
         ArtifactError: prompt, labels and model do not fit each other.
     """
 
-    def __init__(self, model: Any, prompt: Prompt, labels: LabelSet, temperature: float, row_tokens: int):
+    def __init__(self, model: Any, prompt: Prompt, labels: AnyLabels, temperature: float, row_tokens: int):
         _check_fit(model.config, prompt, labels)
         self.prompt = prompt
         self.labels = labels
@@ -106,23 +105,22 @@ class Question:
         return item.ids + self.prompt.tail
 
     def _read(self, items: Sequence[Item], scores: torch.Tensor) -> list[Answer]:
-        probabilities, mass = self.labels.probabilities(scores, self._temperature)
-        rows = zip(items, probabilities, mass.tolist(), strict=True)
-        return [self._answer(item, row, on_labels) for item, row, on_labels in rows]
+        readings = self.labels.read(scores, self._temperature)
+        return [self._answer(item, reading) for item, reading in zip(items, readings, strict=True)]
 
-    def _answer(self, item: Item, row: torch.Tensor, mass: float) -> Answer:
-        if not (math.isfinite(mass) and bool(torch.isfinite(row).all())):
+    def _answer(self, item: Item, reading: Reading | None) -> Answer:
+        if reading is None:
             return EngineFailure("the model's scores for this text are not numbers")
-        best = int(row.argmax())
-        label = self.labels.names[best]
         return Classification(
-            label=label,
-            probabilities=dictionary(self.labels.names, row),
-            label_mass=round(min(mass, 1.0), 6),
+            label=reading.label,
+            probabilities=reading.probabilities,
+            label_mass=reading.mass,
             truncated=item.truncated,
-            answer=self.prompt.answer(label),
+            answer=self.prompt.answer(reading.answer),
             prompt_tokens=len(self.prompt.head) + len(item.ids) + len(self.prompt.tail),
-            completion_tokens=self.labels.tokens[best],
+            completion_tokens=reading.tokens,
+            labels=reading.labels,
+            slots=reading.slots,
         )
 
 
@@ -169,7 +167,7 @@ class Questions:
         raise EngineFailure("the memory of the device is too small for these labels")
 
 
-def _check_fit(config: Any, prompt: Prompt, labels: LabelSet) -> None:
+def _check_fit(config: Any, prompt: Prompt, labels: AnyLabels) -> None:
     if len(prompt.tokenizer) > config.vocab_size:
         raise ArtifactError(
             f"the tokenizer knows {len(prompt.tokenizer)} tokens but the model {config.vocab_size}: "

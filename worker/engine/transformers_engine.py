@@ -13,7 +13,7 @@ from shared.errors import ItemError
 from shared.settings import Settings
 from worker.engine.artifact import Artifact, open_artifact
 from worker.engine.budget import step_budget
-from worker.engine.labels import LabelSet
+from worker.engine.labels import AnyLabels, labels_named, labels_of
 from worker.engine.memory import memory_bytes
 from worker.engine.model import load_model, load_tokenizer, resolve
 from worker.engine.prompt import Prompt
@@ -38,7 +38,7 @@ class TransformersEngine:
         artifact: Artifact,
         model: Any,
         prompt: Prompt,
-        labels: LabelSet,
+        labels: AnyLabels,
         quantization: str,
         row_tokens: int,
         prompt_tokens: int = 1024,
@@ -76,7 +76,7 @@ class TransformersEngine:
         names = artifact.taxonomy.names
         tokenizer = load_tokenizer(artifact.folder)
         prompt = Prompt(artifact.template, tokenizer, config.max_item_tokens, names)
-        labels = LabelSet(artifact.taxonomy.forms, prompt)
+        labels = labels_of(artifact.taxonomy, prompt)
         row_tokens = step_budget(artifact, config, quantization, prompt, labels)
         model = load_model(artifact, quantization, config.embedding_device, config.int8_threshold)
         engine = cls(
@@ -127,10 +127,10 @@ class TransformersEngine:
             return [error] * len(texts)
         return question.answer(texts)
 
-    def _ask(self, prompt: Prompt, labels: LabelSet) -> Question:
+    def _ask(self, prompt: Prompt, labels: AnyLabels) -> Question:
         temperature = self._artifact.calibration.for_type(self._quantization)
         return Question(self._model, prompt, labels, temperature, self._row_tokens)
 
     def _ask_names(self, names: Sequence[str]) -> Question:
         prompt = Prompt(self.prompt.template, self.prompt.tokenizer, self.prompt.item_tokens, names)
-        return self._ask(prompt, LabelSet(dict.fromkeys(names, ()), prompt))
+        return self._ask(prompt, labels_named(names, prompt))
