@@ -56,7 +56,13 @@ class Settings(BaseSettings):
     )
 
     # worker
-    model: str = Field("models/newsroom-mini", min_length=1, description="artifact folder, or standin")
+    model: str = Field(
+        "models/newsroom-mini",
+        min_length=1,
+        description="artifact folder, openai+http://host/v1#model, or standin",
+    )
+    remote_artifact: Path | None = Field(None, description="tokenizer, prompt and labels of a remote model")
+    remote_key: str = Field("", description="API key of a remote model's server")
     quantization: Quantization = Field("auto", description="auto, int8, nf4, bf16 or fp32")
     embedding_device: Literal["auto", "cpu"] = Field(
         "auto", description="where the token embedding is: auto or cpu"
@@ -133,7 +139,7 @@ def settings() -> Settings:
 def _explain(problem: Mapping[str, Any]) -> str:
     field = str(problem["loc"][0])
     variable = PREFIX + field.upper()
-    shown = "***" if field in ("flower_auth", "redis_url") else repr(problem["input"])
+    shown = "***" if field in ("flower_auth", "redis_url", "remote_key") else repr(problem["input"])
     reason = problem["msg"].removeprefix("Value error, ")
     description = Settings.model_fields[field].description
     return f"{variable}={shown}: {reason}. {variable} is the {description}."

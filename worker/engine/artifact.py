@@ -67,9 +67,20 @@ def open_artifact(folder: Path) -> Artifact:
     """
     if not folder.is_dir():
         raise ArtifactError(f"there is no model folder {folder}; {HOW_TO_GET_ONE}")
-    manifest = _manifest(folder)
+    _manifest(folder)
     _check_weights(folder)
-    config = _read_json(folder / "config.json")
+    return open_frame(folder)
+
+
+def open_frame(folder: Path) -> Artifact:
+    """Read all but the weights, which another server may hold.
+
+    Raises:
+        ArtifactError: as open_artifact.
+    """
+    manifest = _manifest(folder)
+    path = folder / "config.json"
+    config = _read_json(path) if path.is_file() else {}
     return Artifact(
         folder=folder,
         name=manifest["name"],

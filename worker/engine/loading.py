@@ -10,14 +10,18 @@ log = logging.getLogger(__name__)
 
 
 def load_engine(config: Settings) -> Engine:
-    """The stand-in when asked for by name, else the model of the artifact folder.
+    """The stand-in when asked for by name, a remote server at an address, else the model of the folder.
 
     Raises:
-        ArtifactError: the folder cannot be served; says which file and why.
+        ArtifactError: it cannot be served; says which file and why.
     """
     if config.standin:
         log.warning("serving the stand-in: its answers mean nothing")
         return StandIn(config.standin_seconds)
+    if config.model.startswith("openai+"):
+        from worker.engine.remote import RemoteEngine
+
+        return RemoteEngine.load(config)
     from worker.engine.transformers_engine import TransformersEngine
 
     return TransformersEngine.load(config)

@@ -106,22 +106,25 @@ class Question:
 
     def _read(self, items: Sequence[Item], scores: torch.Tensor) -> list[Answer]:
         readings = self.labels.read(scores, self._temperature)
-        return [self._answer(item, reading) for item, reading in zip(items, readings, strict=True)]
+        pairs = zip(items, readings, strict=True)
+        return [as_answer(item, reading, self.prompt) for item, reading in pairs]
 
-    def _answer(self, item: Item, reading: Reading | None) -> Answer:
-        if reading is None:
-            return EngineFailure("the model's scores for this text are not numbers")
-        return Classification(
-            label=reading.label,
-            probabilities=reading.probabilities,
-            label_mass=reading.mass,
-            truncated=item.truncated,
-            answer=self.prompt.answer(reading.answer),
-            prompt_tokens=len(self.prompt.head) + len(item.ids) + len(self.prompt.tail),
-            completion_tokens=reading.tokens,
-            labels=reading.labels,
-            slots=reading.slots,
-        )
+
+def as_answer(item: Item, reading: Reading | None, prompt: Prompt) -> Answer:
+    """The answer about an item; an error where its scores are no numbers."""
+    if reading is None:
+        return EngineFailure("the model's scores for this text are not numbers")
+    return Classification(
+        label=reading.label,
+        probabilities=reading.probabilities,
+        label_mass=reading.mass,
+        truncated=item.truncated,
+        answer=prompt.answer(reading.answer),
+        prompt_tokens=len(prompt.head) + len(item.ids) + len(prompt.tail),
+        completion_tokens=reading.tokens,
+        labels=reading.labels,
+        slots=reading.slots,
+    )
 
 
 class Questions:

@@ -1,0 +1,182 @@
+"""An engine that asks another server: any that speaks OpenAI's completions with token prompts and echo.
+
+Labels are scored as exactly as here: the server is given every whole answer as a prompt and says, by
+`echo` and `logprobs`, what it thinks of each of its tokens. Prompt, labels and tokenizer come from an
+artifact folder, whose weights are not needed.
+"""
+
+import logging
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+from openai import APIError, OpenAI
+
+from shared.description import Description
+from shared.errors import ArtifactError, ItemError
+from shared.settings import Settings
+from worker.engine.artifact import Artifact, open_frame
+from worker.engine.labels import AnyLabels, Reading, labels_named, labels_of
+from worker.engine.model import load_tokenizer
+from worker.engine.prompt import Item, Prompt
+from worker.engine.protocol import Labels
+from worker.engine.question import Answer, as_answer
+from worker.engine.remote_texts import RemoteTexts
+
+log = logging.getLogger(__name__)
+
+SCHEME = "openai+"
+RETRIES = 5  # each waits longer, up to 8 s: a server that restarts fails no text
+
+
+@dataclass(frozen=True)
+class Address:
+    """http://host/v1 and the name of the model there."""
+
+    url: str
+    model: str
+
+
+def read_address(text: str) -> Address:
+    """openai+http://host:port/v1#model
+
+    Raises:
+        ArtifactError: it is none.
+    """
+    match = re.fullmatch(r"openai\+(https?://[^#\s]+)#(\S+)", text)
+    if not match:
+        raise ArtifactError(f"WIREDESK_MODEL={text} is no remote model; write it openai+http://host/v1#model")
+    return Address(match[1], match[2])
+
+
+class RemoteEngine:
+    """See protocol.Engine. `load` makes one whose server has answered."""
+
+    def __init__(self, client: OpenAI, address: Address, artifact: Artifact, prompt: Prompt, steps: int):
+        """
+        Args:
+            steps: most texts that are asked at the same time.
+        """
+        self._client = client
+        self._address = address
+        self._artifact = artifact
+        self._prompt = prompt
+        self._own = labels_of(artifact.taxonomy, prompt)
+        self._pool = ThreadPoolExecutor(steps, "remote")
+        self.texts = RemoteTexts(client, address.model, prompt.tokenizer)
+
+    @classmethod
+    def load(cls, config: Settings) -> "RemoteEngine":
+        """
+        Raises:
+            ArtifactError: the address or the folder is wrong, or the server cannot do what is needed.
+        """
+        address = read_address(config.model)
+        if config.remote_artifact is None:
+            raise ArtifactError(
+                "a remote model needs WIREDESK_REMOTE_ARTIFACT: a folder with its tokenizer, taxonomy.toml, "
+                "prompt.toml and manifest.json"
+            )
+        artifact = open_frame(config.remote_artifact)
+        prompt = Prompt(
+            artifact.template,
+            load_tokenizer(artifact.folder),
+            config.max_item_tokens,
+            artifact.taxonomy.names,
+        )
+        client = OpenAI(
+            base_url=address.url,
+            api_key=config.remote_key or "none",
+            max_retries=RETRIES,
+            timeout=config.job_limit,
+        )
+        engine = cls(client, address, artifact, prompt, config.batch_size)
+        engine.check()
+        return engine
+
+    def check(self) -> None:
+        """
+        Raises:
+            ArtifactError: the server does not answer, or cannot score a prompt.
+        """
+        try:
+            self._score([[*self._prompt.head, *self._prompt.tail]], [1])
+        except APIError as error:
+            raise ArtifactError(
+                f"{self._address.url} cannot score {self._address.model}: {type(error).__name__}: "
+                f"{error.message}"
+            ) from None
+
+    def classify(self, texts: Sequence[str], labels: Sequence[Labels] = ()) -> list[Answer]:
+        """One request for each text, all at the same time."""
+        return list(self._pool.map(self._answer, texts, list(labels) or [None] * len(texts)))
+
+    def describe(self) -> Description:
+        return Description(
+            name=self._address.model,
+            revision=self._artifact.revision,
+            labels=self._own.names,
+            device="remote",
+            quantization="remote",
+            memory_bytes=0,
+            item_tokens=self._prompt.item_tokens,
+            prompt_version=self._artifact.prompt_version,
+            writes=True,
+            zero_shot=self._artifact.template.zero_shot,
+        )
+
+    def _answer(self, text: str, names: Labels) -> Answer:
+        try:
+            prompt, labels = self._asked(names)
+            item = prompt.item(text)
+        except ArtifactError as error:
+            return ItemError(str(error))
+        except ItemError as error:
+            return error
+        return as_answer(item, self._read(prompt, labels, item), prompt)
+
+    def _asked(self, names: Labels) -> tuple[Prompt, AnyLabels]:
+        if not names:
+            return self._prompt, self._own
+        own = self._prompt
+        prompt = Prompt(own.template, own.tokenizer, own.item_tokens, names)
+        return prompt, labels_named(names, prompt)
+
+    def _read(self, prompt: Prompt, labels: AnyLabels, item: Item) -> Reading | None:
+        before = [*prompt.head, *item.ids, *prompt.tail]
+        sequences = labels.trie.sequences
+        scores = self._score([[*before, *sequence] for sequence in sequences], list(map(len, sequences)))
+        edges = torch.zeros(labels.trie.paths.shape[1])
+        for path, said in zip(
+            labels.trie.paths, scores, strict=False
+        ):  # an edge's number grows with its depth
+            edges[path.nonzero().flatten()] = torch.tensor(said)
+        summed = (edges @ labels.trie.paths.T)[None]
+        return labels.read(summed, self._artifact.calibration.for_type("remote"))[0]
+
+    def _score(self, prompts: Sequence[Sequence[int]], lengths: Sequence[int]) -> list[list[float]]:
+        """log P of the last `lengths` tokens of each prompt, as the server sees them.
+
+        Raises:
+            ArtifactError: the server does not say them.
+        """
+        answer = self._client.completions.create(
+            model=self._address.model,
+            prompt=[list(prompt) for prompt in prompts],
+            max_tokens=1,
+            echo=True,
+            logprobs=1,
+            temperature=0,
+        )
+        choices = sorted(answer.choices, key=lambda choice: choice.index)
+        scores = []
+        for choice, prompt, length in zip(choices, prompts, lengths, strict=True):
+            said = choice.logprobs.token_logprobs if choice.logprobs else None
+            if not said or len(said) < len(prompt):
+                raise ArtifactError(
+                    f"{self._address.url} does not echo the log-probabilities of a prompt's tokens"
+                )
+            scores.append([float(value or 0) for value in said[len(prompt) - length : len(prompt)]])
+        return scores
