@@ -124,7 +124,7 @@ def _account(ledger: Ledger, redis: Redis, faults: list[Fault], recoveries: list
 
 
 def _same(job: JobRecord, seen: list[dict]) -> bool:
-    now = [part.error_code or part.label for part in job.results]
+    now = [part.error_code or part.label or part.text for part in job.results]
     then = [part["error"].get("code") if "error" in part else part["label"] for part in seen]
     return now == then
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared.errors import ArtifactError, WiredeskError
+from worker.engine.adapter import count_numbers
+from worker.engine.artifact import stored_type
 from worker.engine.plan import CONTEXT, embedding_goes_to_host, make_plan, read_config
 
 UNITS = {"GB": 10**9, "GIB": 2**30, "MB": 10**6, "MIB": 2**20}
@@ -23,18 +25,23 @@ def memory(text: str) -> int:
 def plan(folder: Path, card: int, quantization: str, **asked: int) -> tuple[str, bool]:
     """The plan as a table, and whether the model fits; `asked` as in make_plan.
 
+    Weights that are stored quantised count as stored, an adapter beside them.
+
     Raises:
         ArtifactError: the folder has no readable config.json.
     """
     if not (folder / "config.json").is_file():
         raise ArtifactError(f"{folder / 'config.json'} is missing: it holds the shape of the model")
     config = read_config(folder)
+    stored = stored_type(folder, config.to_dict())
+    adapter = folder / "adapter"
     tied = bool(getattr(config, "tie_word_embeddings", True))
     made = make_plan(
         config,
-        quantization,
+        stored or quantization,
         gpu=True,
-        embedding_on_host=embedding_goes_to_host("auto", quantization, tied, gpu=True),
+        embedding_on_host=embedding_goes_to_host("auto", stored or quantization, tied, gpu=True),
+        adapter_numbers=count_numbers(adapter) if adapter.is_dir() else 0,
         **asked,
     )
     free = card - CONTEXT

@@ -4,7 +4,15 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-ANSWERS_DEPEND_ON = ("name", "revision", "labels", "quantization", "item_tokens", "prompt_version")
+ANSWERS_DEPEND_ON = (
+    "name",
+    "revision",
+    "labels",
+    "quantization",
+    "item_tokens",
+    "prompt_version",
+    "int8_threshold",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +28,7 @@ class Description:
     memory_bytes: int
     item_tokens: int = 0
     prompt_version: str = ""
+    int8_threshold: float = 0.0
     writes: bool = False
     zero_shot: bool = False
 

@@ -42,6 +42,7 @@ class ChaosEngine:
     def __init__(self, config: Settings):
         self._standin = StandIn(config.standin_seconds)
         self._commands = Commands(config.broker_url)
+        self.texts = self._standin.texts
         self._runs = Path(os.environ["CHAOS_RUNS"])
 
     def classify(self, texts: Sequence[str], labels: object = ()) -> list[Classification]:

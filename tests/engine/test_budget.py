@@ -70,6 +70,13 @@ def test_the_plan_is_logged(tiny: Path, caplog: pytest.LogCaptureFixture):
     assert "weights on the device" in caplog.text
 
 
+def test_answers_of_another_outlier_threshold_are_not_reused(tiny: Path):
+    described = [load(tiny, quantization="int8", int8_threshold=t).describe() for t in (6.0, 4.5)]
+    assert [said.int8_threshold for said in described] == [6.0, 4.5]
+    assert described[0].fingerprint != described[1].fingerprint
+    assert load(tiny).describe().int8_threshold == 0
+
+
 def test_the_outlier_threshold_also_reaches_weights_stored_in_8_bit(copy: Path):
     model = load_model(open_artifact(copy), "int8", int8_threshold=0.0)
     model.save_pretrained(copy)

@@ -88,7 +88,7 @@ def open_frame(folder: Path) -> Artifact:
         taxonomy=load_taxonomy(folder / "taxonomy.toml"),
         template=load_template(folder / "prompt.toml"),
         calibration=_calibration(folder / "calibration.json"),
-        stored_type=_stored_type(folder, config),
+        stored_type=stored_type(folder, config),
         tied=config.get("tie_word_embeddings", True),
         adapter=_adapter(folder / "adapter"),
     )
@@ -140,7 +140,12 @@ def _adapter(folder: Path) -> Path | None:
     return folder
 
 
-def _stored_type(folder: Path, config: dict[str, Any]) -> str | None:
+def stored_type(folder: Path, config: dict[str, Any]) -> str | None:
+    """int8 or nf4 where the weights are quantised in the folder already.
+
+    Raises:
+        ArtifactError: they are quantised in another way.
+    """
     quantization = config.get("quantization_config")
     if quantization is None:
         return None

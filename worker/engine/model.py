@@ -103,6 +103,16 @@ def _set_threshold(model: Any, threshold: float) -> None:
             module.state.threshold = threshold
 
 
+def outlier_threshold(model: Any) -> float:
+    """The one in force; 0 where no layer is in 8 bit."""
+    if getattr(model, "quantization_method", None) is None:
+        return 0.0
+    from bitsandbytes.nn import Linear8bitLt
+
+    found = (module.state.threshold for module in model.modules() if isinstance(module, Linear8bitLt))
+    return float(next(found, 0.0))
+
+
 def _check_attention(folder: Path, config: Any) -> None:
     """Packing needs an attention that reads a boolean mask over the whole row."""
     if config._attn_implementation != "sdpa":

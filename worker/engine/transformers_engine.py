@@ -15,7 +15,7 @@ from worker.engine.artifact import Artifact, open_artifact
 from worker.engine.budget import step_budget
 from worker.engine.labels import AnyLabels, labels_named, labels_of
 from worker.engine.memory import memory_bytes
-from worker.engine.model import load_model, load_tokenizer, resolve
+from worker.engine.model import load_model, load_tokenizer, outlier_threshold, resolve
 from worker.engine.prompt import Prompt
 from worker.engine.protocol import Labels
 from worker.engine.question import Answer, Question, Questions
@@ -116,6 +116,7 @@ class TransformersEngine:
             memory_bytes=memory_bytes(self._model),
             item_tokens=self.prompt.item_tokens,
             prompt_version=self._prompt_version,
+            int8_threshold=outlier_threshold(self._model),
             writes=True,
             zero_shot=self._artifact.template.zero_shot,
         )
