@@ -30,7 +30,7 @@ def create_app(config: Settings) -> Flask:
 
 def largest_body(config: Settings) -> int:
     """Bytes: every text at its longest, each character escaped as two \\uXXXX, and some room."""
-    return 12 * config.max_characters * max(1, config.max_waiting) + 1024 * 1024
+    return 12 * config.max_characters * max(1, config.max_waiting) + 256 * 1024
 
 
 def _name_request() -> None:

@@ -1,6 +1,6 @@
 """What one forward costs beside its limit: the packed row, the frozen prefix; and each data type's start.
 
-python -m bench.forwards [--model models/newsroom-mini] [--rounds 30] [--threads 1]
+python -m bench.forwards [--model models/newsroom-mini] [--wide] [--rounds 30] [--threads 1]
 The last line is one JSON document.
 """
 
@@ -9,20 +9,33 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from bench.engine import TEXTS, Times, encode, load, measure, print_table, summarise
+from tests.engine.tiny import write_tiny_artifact
 from worker.engine.prefix import FrozenPrefix
 from worker.engine.scoring import PackedScorer
 
 LENGTHS = (30, 80, 150)  # tokens of three uneven items
 HEADS = (50, 200, 500)  # tokens of a prompt before its item
+WIDE = {  # its output layer is as small a part of a forward as a large model's
+    "vocab_size": 10000,
+    "hidden_size": 768,
+    "intermediate_size": 2048,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 12,
+    "num_key_value_heads": 4,
+    "head_dim": 64,
+    "initializer_range": 0.02,
+}
 TYPES = ("fp32", "bf16", "int8", "nf4")
 START = """
-import json, resource, sys, time
+import json, psutil, sys, time
 began = time.perf_counter()
 from shared.settings import Settings
 from worker.engine.transformers_engine import TransformersEngine
@@ -32,7 +45,7 @@ print(json.dumps({
     "import_s": imported - began,
     "load_to_ready_s": time.perf_counter() - imported,
     "model_mb": engine.describe().memory_bytes / 1e6,
-    "process_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+    "process_mb": psutil.Process().memory_info().rss / 1e6,
 }))
 """
 
@@ -40,18 +53,27 @@ print(json.dumps({
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.forwards", description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="models/newsroom-mini", help="artifact folder")
+    parser.add_argument("--wide", action="store_true", help="random weights of 45 million parameters instead")
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch")
     options = parser.parse_args()
-    scorer, prompts = tokens(options.model, options.threads)
-    row = packed_row(scorer, prompts, options.rounds)
+    if options.wide:
+        with tempfile.TemporaryDirectory() as folder:
+            report(write_tiny_artifact(Path(folder) / "wide", **WIDE), options.rounds, options.threads)
+    else:
+        report(options.model, options.rounds, options.threads)
+
+
+def report(model: str | Path, rounds: int, threads: int) -> None:
+    scorer, prompts = tokens(model, threads)
+    row = packed_row(scorer, prompts, rounds)
     print_table(f"three items of {LENGTHS}", row)
-    prefixes = {head: prefix(scorer, prompts, head, options.rounds) for head in HEADS}
+    prefixes = {head: prefix(scorer, prompts, head, rounds) for head in HEADS}
     shares = {head: share_saved(times, head, prompts, scorer) for head, times in prefixes.items()}
     for head, times in prefixes.items():
         print_table(f"head of {head} tokens", times)
         print(f"saved, of what is ideal: {shares[head]:.2f}")
-    starts = {kind: start(options.model, kind) for kind in TYPES}
+    starts = {kind: start(model, kind) for kind in TYPES}
     print(f"\n{'':<8}{'imports s':>10}{'to ready s':>12}{'model MB':>10}{'process MB':>12}")
     for kind, said in starts.items():
         print(
@@ -71,7 +93,7 @@ def main() -> None:
     )
 
 
-def tokens(model: str, threads: int) -> tuple[PackedScorer, list[list[int]]]:
+def tokens(model: str | Path, threads: int) -> tuple[PackedScorer, list[list[int]]]:
     """A scorer, and three prompts of LENGTHS."""
     engine = load(model, "fp32", threads)
     ids = [token for prompt in encode(engine, TEXTS) for token in prompt] * 5
@@ -112,10 +134,10 @@ def share_saved(times: Times, head: int, prompts: Sequence[Sequence[int]], score
     return (1 - kept / anew) / (len(prompts) * head / (len(prompts) * head + rest))
 
 
-def start(model: str, quantization: str) -> dict[str, float]:
+def start(model: str | Path, quantization: str) -> dict[str, float]:
     """A process of its own: seconds until it is checked and warm, and what it takes."""
     done = subprocess.run(
-        [sys.executable, "-c", START, model, quantization], capture_output=True, text=True, check=True
+        [sys.executable, "-c", START, str(model), quantization], capture_output=True, text=True, check=True
     )
     return json.loads(done.stdout.strip().splitlines()[-1])
 

@@ -49,7 +49,7 @@ def assert_refused(response, status: int, code: str, param: str | None = None) -
         (CLASSIFY, {"input": "a\ud800"}, 400, "invalid_value", "input"),
         (CLASSIFY, {"input": "a", "model": 3}, 400, "invalid_value", "model"),
         (CLASSIFY, {"input": "a", "model": "gpt-4"}, 404, "model_not_found", "model"),
-        (CLASSIFY, {"input": "a", "labels": ["x"]}, 400, "unknown_field", "labels"),
+        (CLASSIFY, {"input": "a", "label": "x"}, 400, "unknown_field", "label"),
         (CLASSIFY, {"input": "长" * 20_001}, 413, "text_too_long", "input"),
         (CLASSIFY, {"input": ["a", "长" * 20_001]}, 413, "text_too_long", "input[1]"),
         (CLASSIFY, {"input": ["a"] * 11}, 400, "too_many_texts", "input"),
