@@ -33,7 +33,8 @@ class Models:
         self._workers: list[Worker] = []
 
     def workers(self) -> list[Worker]:
-        if time.monotonic() - self._read_at > FRESH:
+        # An empty answer is not kept: another process may have said already that a worker is ready.
+        if not self._workers or time.monotonic() - self._read_at > FRESH:
             self._workers = self._read()
             self._read_at = time.monotonic()
         return self._workers

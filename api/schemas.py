@@ -109,16 +109,24 @@ class ChatLabel(Schema):
     truncated: bool
 
 
-class ChatCompletion(Schema):
-    """What the model has written."""
+class Body(Schema):
+    """What OpenAI's bodies, whole and streamed, have in common."""
 
     id: str
-    object: Literal["chat.completion"] = "chat.completion"
     created: int
     model: str
-    choices: list[Choice]
+
+
+class Written(Body):
     usage: Usage
     timing: Timing
+
+
+class ChatCompletion(Written):
+    """What the model has written."""
+
+    object: Literal["chat.completion"] = "chat.completion"
+    choices: list[Choice]
 
 
 class ChatClassification(ChatCompletion):
@@ -141,53 +149,9 @@ class TextChoice(Schema):
     logprobs: TextLogprobs | None
 
 
-class Completion(Schema):
-    id: str
+class Completion(Written):
     object: Literal["text_completion"] = "text_completion"
-    created: int
-    model: str
     choices: list[TextChoice]
-    usage: Usage
-    timing: Timing
-
-
-class Delta(Schema):
-    content: str = ""
-
-
-class FirstDelta(Delta):
-    role: Literal["assistant"] = "assistant"
-
-
-class ChunkChoice(Schema):
-    index: int = 0
-    delta: FirstDelta | Delta
-    finish_reason: FinishReason | None
-    logprobs: ChatLogprobs | None = None
-
-
-class ChatChunk(Schema):
-    """One event of a streamed chat; the last may carry `usage`, and a classifier's its label."""
-
-    id: str
-    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
-    created: int
-    model: str
-    choices: list[ChunkChoice]
-    usage: Usage | None = None
-    classification: ChatLabel | None = None
-    timing: Timing | None = None
-
-
-class TextChunk(Schema):
-    """One event of a streamed completion; the last may carry `usage`."""
-
-    id: str
-    object: Literal["text_completion"] = "text_completion"
-    created: int
-    model: str
-    choices: list[TextChoice]
-    usage: Usage | None = None
 
 
 class JobStatus(Schema):

@@ -7,18 +7,10 @@ from dataclasses import dataclass, field
 from flask import Response
 
 from api.answers import body_id, chat_label, reason, timing, usage
+from api.chunks import ChatChunk, ChunkChoice, Delta, FirstDelta, TextChunk
 from api.errors import ApiError
 from api.records import Piece
-from api.schemas import (
-    ChatChunk,
-    ChunkChoice,
-    Delta,
-    FinishReason,
-    FirstDelta,
-    TextChoice,
-    TextChunk,
-    Usage,
-)
+from api.schemas import FinishReason, TextChoice, Usage
 from api.service import Service
 from api.token_logprobs import chat_logprobs, text_logprobs
 from api.waiting import ClientGone

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 import httpx2 as httpx
@@ -39,8 +40,19 @@ def main() -> None:
         steps = {f"rows: {rows}": compare(engine, rows, options.rounds) for rows in (1, WRITERS)}
         for title, times in steps.items():
             print_table(f"{NEW_TOKENS} tokens, {title}", times)
+        agreed = {kind: agreement(load(model, kind, 1)) for kind in ("fp32", "bf16", "int8")}
+        print(f"\ntokens that are the same alone and with {WRITERS - 1} others: {agreed}")
         service = beside(model, options.seconds)
-    print(json.dumps({"bench": "writing", "generate": summarise(steps), "service": service}))
+    print(
+        json.dumps(
+            {
+                "bench": "writing",
+                "generate": summarise(steps),
+                "same_alone_and_together": agreed,
+                "service": service,
+            }
+        )
+    )
 
 
 def compare(engine: TransformersEngine, rows: int, rounds: int) -> dict[str, list[float]]:
@@ -50,12 +62,32 @@ def compare(engine: TransformersEngine, rows: int, rounds: int) -> dict[str, lis
     asked = [(text, Generation(max_tokens=NEW_TOKENS, temperature=0)) for text in TEXTS[:rows]]
 
     def ours() -> None:
-        started = engine.texts.start(asked)
-        while engine.texts.generator.rows:
-            engine.texts.step()
-        assert all(isinstance(row, Row) and len(row.written) == NEW_TOKENS for row in started)
+        assert all(len(text) == NEW_TOKENS for text in _written(engine, asked))
 
     return measure({"transformers generate": lambda: generate(engine, prompts), "ours": ours}, rounds)
+
+
+def agreement(engine: TransformersEngine) -> float:
+    """Share of tokens up to the first that differs, of greedy texts written alone and by WRITERS."""
+    engine.texts._writer = Writer(engine.prompt.tokenizer, frozenset())
+    how = Generation(max_tokens=NEW_TOKENS, temperature=0)
+    asked = [(f"{text[n:]}{n}", how) for n in range(10) for text in TEXTS]
+    alone = [row for one in asked for row in _written(engine, [one])]
+    together = [
+        row
+        for start in range(0, len(asked), WRITERS)
+        for row in _written(engine, asked[start : start + WRITERS])
+    ]
+    pairs = zip(alone, together, strict=True)
+    same = [len(list(takewhile(lambda pair: pair[0] == pair[1], zip(*pair, strict=True)))) for pair in pairs]
+    return round(sum(same) / (NEW_TOKENS * len(asked)), 4)
+
+
+def _written(engine: TransformersEngine, asked: list[tuple[str, Generation]]) -> list[list[int]]:
+    rows = engine.texts.start(asked)
+    while engine.texts.generator.rows:
+        engine.texts.step()
+    return [list(row.written) for row in rows if isinstance(row, Row)]
 
 
 def beside(model: Path, seconds: float) -> dict[str, float]:
