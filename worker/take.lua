@@ -14,10 +14,11 @@ for i = 7, #ARGV do
   redis.call('ZREM', KEYS[4], ARGV[i])
 end
 
+local LOOK = 100 -- messages looked at behind texts that wait for a row: this runs between two tokens
 local messages, rows = {}, tonumber(ARGV[2])
 local function take(queue, most)
   local place, wanted = -1, #messages + most
-  while #messages < wanted do
+  while #messages < wanted and place >= -LOOK do
     local message = redis.call('LINDEX', KEYS[queue], place)
     if not message then return end
     local writes = string.match(message, '"task":%s*"([^"]+)"') == ARGV[4]
