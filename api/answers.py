@@ -102,9 +102,8 @@ def _classification(job: JobRecord) -> Classification:
 
 def _chat(job: JobRecord) -> ChatCompletion:
     (result,) = job.results
-    wrote = result.text is not None
     choice = Choice(
-        message=ChatMessage(content=result.text if result.text is not None else result.answer),
+        message=ChatMessage(content=result.answer if result.text is None else result.text),
         finish_reason=result.finish_reason or "stop",
         logprobs=chat_logprobs(result.logprobs),
     )
@@ -116,9 +115,9 @@ def _chat(job: JobRecord) -> ChatCompletion:
         "usage": usage(job),
         "timing": timing(job),
     }
-    return (
-        ChatCompletion(**common) if wrote else ChatClassification(**common, classification=chat_label(result))
-    )
+    if result.text is None:
+        return ChatClassification(**common, classification=chat_label(result))
+    return ChatCompletion(**common)
 
 
 def _completion(job: JobRecord) -> Completion:

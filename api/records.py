@@ -120,7 +120,7 @@ class Jobs:
         return self._close(job_id, "cancel")
 
     def leave(self, job_id: str) -> None:
-        """A caller that waited has gone: a queued job that nobody else wants is cancelled."""
+        """A caller that waited has gone: a queued job, or a text, that nobody else wants is cancelled."""
         self._close(job_id, "leave")
 
     def keep(self, job_id: str) -> None:

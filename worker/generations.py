@@ -118,15 +118,13 @@ class Generations:
 
     def _settle(self) -> dict[str, ErrorCode]:
         """Store what has ended, deliver what is new, and drop what nobody wants."""
-        ended = [writing for writing in self._rows.values() if writing.row.ended]
-        for writing in ended:
+        outcomes: dict[str, ErrorCode] = {}
+        for writing in [writing for writing in self._rows.values() if writing.row.ended]:
             del self._rows[writing.taken.part]
             if writing.row.evicted:
                 log.warning("out of memory with %d generations: one is written again", len(self._rows) + 1)
                 self._again.append(writing.taken)
-        outcomes: dict[str, ErrorCode] = {}
-        for writing in ended:
-            if not writing.row.evicted:
+            else:
                 result = _as_result(writing.row)
                 self._store(writing.taken, result, writing.began)
                 outcomes[writing.taken.part] = result.error_code

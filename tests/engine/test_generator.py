@@ -219,6 +219,30 @@ def test_a_row_whose_scores_are_no_numbers_fails_alone(engine: TransformersEngin
     assert good.finish_reason
 
 
+@pytest.mark.parametrize("error", [ValueError("bad token"), torch.OutOfMemoryError("out of memory")])
+@pytest.mark.parametrize("step", [0, 1])
+def test_a_token_that_cannot_be_taken_ends_every_row(
+    engine: TransformersEngine, monkeypatch, error, step: int
+):
+    """Some rows have their token by then, so the step must not be made again."""
+    how = Generation(max_tokens=5, temperature=0)
+    honest = Row.write
+
+    def broken(row: Row, logits: torch.Tensor) -> None:
+        if len(row.written) == step and row.prompt == rows_prompt:
+            raise error
+        honest(row, logits)
+
+    (first,) = write(engine, (PROMPTS[1], how))
+    rows_prompt = first.prompt
+    monkeypatch.setattr(Row, "write", broken)
+    with pytest.raises(type(error)):
+        write(engine, (PROMPTS[0], how), (PROMPTS[1], how))
+    assert not engine.texts.generator.rows
+    monkeypatch.undo()
+    assert write(engine, (PROMPTS[1], how))[0].written == first.written
+
+
 class SmallDevice(Generator):
     """Runs out of memory for more than `most` tokens of keys and values, midway through the layers."""
 

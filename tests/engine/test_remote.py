@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from shared.errors import ArtifactError, EmptyItem
+from shared.errors import ArtifactError, BadLabels, EmptyItem
 from shared.job import Generation
 from shared.settings import Settings
 from tests.engine.conftest import load
@@ -81,6 +81,15 @@ def test_labels_of_a_request_and_verdicts_are_too(address: str, tiny: Path, tmp_
     labels = [None, ASKED, None]
     for one, other in zip(there.classify(TEXTS, labels), here.classify(TEXTS, labels), strict=True):
         same(one, other)
+
+
+def test_labels_that_cannot_be_asked_are_a_bad_request(address: str, tiny: Path, tmp_path: Path):
+    folder = Path(shutil.copytree(tiny, tmp_path / "slots"))
+    path = folder / "prompt.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace("{label}", "{a}、{b}"), encoding="utf-8")
+    (folder / "taxonomy.toml").write_text('name = "x"\n[slots]\na = ["1", "2"]\nb = ["3", "4"]\n')
+    (answer,) = connect(address, folder).classify(["央行"], [ASKED])
+    assert isinstance(answer, BadLabels)
 
 
 def test_a_bad_text_fails_alone(remote: RemoteEngine):

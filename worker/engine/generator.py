@@ -5,7 +5,7 @@ the left is masked. Rows come and go between steps. A row that is not stepped fo
 labels are scored, loses nothing: its keys and values stay.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -36,8 +36,9 @@ class Generator:
             for row in rows:
                 self.start([row])
             return
-        if self._try(lambda: self._prefill(rows)):
-            self._leave()
+        logits = self._try(lambda: self._prefill(rows))
+        if logits is not None:
+            self._write(rows, logits)
         elif len(rows) > 1:
             for row in rows:
                 self.start([row])
@@ -48,14 +49,17 @@ class Generator:
 
     def step(self) -> None:
         """One more token for every row under way. For want of memory the youngest rows leave."""
-        while self.rows and not self._try(self._decode):
+        while self.rows:
+            logits = self._try(self._decode)
+            if logits is not None:
+                return self._write(self.rows, logits)
             youngest = self.rows[-1]
             if len(self.rows) == 1:
                 youngest.error = _too_large(youngest)
             else:
                 youngest.evicted = True
             self._leave()
-        self._leave()
+        return None
 
     def drop(self, row: Row) -> None:
         """Nobody wants it any more."""
@@ -68,21 +72,20 @@ class Generator:
         self._cache: Any = None
         self._mask = torch.empty(0, 0, dtype=torch.long, device=self._model.device)
 
-    def _try(self, forward: Any) -> bool:
-        """False when memory ran out; the rows are then as they were before."""
+    def _try(self, forward: Callable[[], torch.Tensor]) -> torch.Tensor | None:
+        """The logits of a forward; None when memory ran out: the rows are then as they were before."""
         try:
-            forward()
-            return True
-        except (RuntimeError, MemoryError) as error:
+            return forward()
+        except Exception as error:
             if not ran_out(error):
                 self._clear()  # nobody knows what the cache holds now
                 raise
         self._crop()
         release()  # here, and not in the except block, whose exception holds the tensors
-        return False
+        return None
 
     @torch.inference_mode()
-    def _prefill(self, rows: Sequence[Row]) -> None:
+    def _prefill(self, rows: Sequence[Row]) -> torch.Tensor:
         longest = max(len(row.prompt) for row in rows)
         ids = torch.zeros(len(rows), longest, dtype=torch.long)
         mask = torch.zeros(len(rows), longest, dtype=torch.long)
@@ -93,15 +96,15 @@ class Generator:
         cache = DynamicCache(config=self._model.config)
         logits = self._forward(ids, mask, (mask.cumsum(1) - 1).clamp_min(0), cache)
         self._join(rows, mask, cache)
-        self._write(rows, logits)
+        return logits
 
     @torch.inference_mode()
-    def _decode(self) -> None:
+    def _decode(self) -> torch.Tensor:
         mask = pad(self._mask, (0, 1), value=1)
         ids = torch.tensor([[row.last_token] for row in self.rows])
         logits = self._forward(ids, mask, self._mask.sum(1, keepdim=True), self._cache)
         self._mask = mask
-        self._write(self.rows, logits)
+        return logits
 
     def _forward(self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any) -> Any:
         """Logits after the last token of each row: [rows, vocabulary]."""
@@ -115,11 +118,17 @@ class Generator:
         ).logits[:, -1]
 
     def _write(self, rows: Sequence[Row], logits: torch.Tensor) -> None:
-        for row, mine, sane in zip(rows, logits, logits.isfinite().all(1).tolist(), strict=True):
-            if sane:
-                row.write(mine)
-            else:
-                row.error = EngineFailure("the model's scores for this text are not numbers")
+        """Each row takes its token. Once one has, the step cannot be made again: a failure ends all rows."""
+        try:
+            for row, mine, sane in zip(rows, logits, logits.isfinite().all(1).tolist(), strict=True):
+                if sane:
+                    row.write(mine)
+                else:
+                    row.error = EngineFailure("the model's scores for this text are not numbers")
+        except Exception:
+            self._clear()
+            raise
+        self._leave()
 
     def _join(self, rows: Sequence[Row], mask: torch.Tensor, cache: Any) -> None:
         """Put new rows below those under way, aligned at the right."""

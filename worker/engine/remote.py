@@ -5,7 +5,6 @@ Labels are scored as exactly as here: the server is given every whole answer as 
 artifact folder, whose weights are not needed.
 """
 
-import logging
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ import torch
 from openai import APIError, OpenAI
 
 from shared.description import Description
-from shared.errors import ArtifactError, ItemError
+from shared.errors import ArtifactError, BadLabels, ItemError
 from shared.settings import Settings
 from worker.engine.artifact import Artifact, open_frame
 from worker.engine.labels import AnyLabels, Reading, labels_named, labels_of
@@ -25,9 +24,6 @@ from worker.engine.protocol import Labels
 from worker.engine.question import Answer, as_answer
 from worker.engine.remote_texts import RemoteTexts
 
-log = logging.getLogger(__name__)
-
-SCHEME = "openai+"
 RETRIES = 5  # each waits longer, up to 8 s: a server that restarts fails no text
 
 
@@ -132,7 +128,7 @@ class RemoteEngine:
             prompt, labels = self._asked(names)
             item = prompt.item(text)
         except ArtifactError as error:
-            return ItemError(str(error))
+            return BadLabels(f"these labels cannot be asked: {error}")
         except ItemError as error:
             return error
         return as_answer(item, self._read(prompt, labels, item), prompt)
@@ -149,9 +145,8 @@ class RemoteEngine:
         sequences = labels.trie.sequences
         scores = self._score([[*before, *sequence] for sequence in sequences], list(map(len, sequences)))
         edges = torch.zeros(labels.trie.paths.shape[1])
-        for path, said in zip(
-            labels.trie.paths, scores, strict=False
-        ):  # an edge's number grows with its depth
+        for path, said in zip(labels.trie.paths, scores, strict=False):
+            # The edges of a path are in order: their numbers grow with their depth.
             edges[path.nonzero().flatten()] = torch.tensor(said)
         summed = (edges @ labels.trie.paths.T)[None]
         return labels.read(summed, self._artifact.calibration.for_type("remote"))[0]
