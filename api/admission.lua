@@ -7,36 +7,77 @@
 --        for each text; no digests: not cached), record (field -> value), flight (fingerprint), waits
 --        (somebody waits on the connection), expires_in (ms), keep (ms that the client's list and
 --        its idempotency keys live), windows ({key, limit, ms, name}; a limit of 0 is no limit), max_waiting, max_bulk,
---        idempotency (key name, or nil), retry (run a failed job again)
--- -> {'admitted', id, texts before it} | {'cached', id} | {'joined', id} | {'repeated', id}
---    {'reused', id} the idempotency key belongs to other work | {'not_failed', state} nothing to retry
---    {<window name>, ms until it fits} | {'full', waiting} | {'full_bulk', waiting} | {'draining', 0}
+--        idempotency (key name, or nil), retry (run a failed job again), paced (the pace is wanted)
+-- -> {'admitted', id, left, texts before it} | {'cached', id, left} | {'joined', id, left} | {'repeated', id, left}
+--    {'reused', id, left} the idempotency key belongs to other work | {'not_failed', state} nothing to retry
+--    {<window name>, ms until all windows fit, left} | {'full', waiting, left} | {'full_bulk', waiting, left}
+--    {'draining', 0, left}
+--    left: 'waiting, of those bulk, pace, then for each window: texts in it, ms until one leaves (or until this
+--    request fits)', numbers between spaces; pace: microseconds from one text's end to the next while there is
+--    work, -1 not measured
 local ask = cjson.decode(ARGV[2])
 local stats, job = key('stats'), job_key(ask.id)
 local flight = key('flight:' .. ask.flight)
 
-local function refuse(reason, value)
-  redis.call('HINCRBY', stats, 'rejected:' .. reason, 1)
-  return {reason, value}
+local SAMPLE = 30 -- recent texts from which the pace is measured
+local used, opens = {}, {} -- for each window: texts in it, and ms until one leaves
+local waiting, bulk
+
+local function look_at_queue()
+  bulk = redis.call('LLEN', key('queue:bulk'))
+  waiting = redis.call('LLEN', key('queue')) + bulk
 end
 
-local function wait_for(window)
+-- Texts through the time in which at least one of them was worked on, by however many workers. Lines
+-- are in order of their ends, the last first.
+local function pace()
+  local busy, texts, edge = 0, 0, math.huge
+  for _, line in ipairs(redis.call('LRANGE', key('stats:recent'), 0, SAMPLE - 1)) do
+    local took, ended = string.match(line, '^%S+ (%S+) %S+ (%S+)$')
+    if ended then
+      local began = ended - took
+      busy = busy + math.max(0, math.min(edge, ended) - began)
+      edge = math.min(edge, began)
+      texts = texts + 1
+    end
+  end
+  return texts > 0 and math.ceil(1000 * busy / texts) or -1
+end
+
+local function left(with_pace)
+  if not waiting then look_at_queue() end
+  local found = {waiting, bulk, with_pace and pace() or -1}
+  for i, window in ipairs(ask.windows) do
+    found[#found + 1] = used[i] or 0
+    found[#found + 1] = opens[i] or window[3]
+  end
+  return table.concat(found, ' ')
+end
+
+local function refuse(reason, value)
+  redis.call('HINCRBY', stats, 'rejected:' .. reason, 1)
+  return {reason, value, left(reason == 'full' or reason == 'full_bulk')}
+end
+
+local function wait_for(i, window)
   local name, limit, length = unpack(window)
   if limit == 0 then return 0 end
   redis.call('ZREMRANGEBYSCORE', name, '-inf', now - length)
-  local must_leave = redis.call('ZCARD', name) + ask.texts - limit
-  if must_leave <= 0 then return 0 end
-  local last = redis.call('ZRANGE', name, must_leave - 1, must_leave - 1, 'WITHSCORES')
-  return tonumber(last[2] or now) + length - now
+  used[i] = redis.call('ZCARD', name)
+  local must_leave = used[i] + ask.texts - limit
+  local last = math.max(must_leave, 1) - 1
+  opens[i] = tonumber(redis.call('ZRANGE', name, last, last, 'WITHSCORES')[2] or now) + length - now
+  return must_leave > 0 and opens[i] or 0
 end
 
 local function count_in_windows()
-  for _, window in ipairs(ask.windows) do
+  for i, window in ipairs(ask.windows) do
     local name, limit, length = unpack(window)
     if limit > 0 then
       -- A request that joins another still counts, under a name of its own.
       for index = 0, ask.texts - 1 do redis.call('ZADD', name, now, ask.id .. '.' .. index) end
       redis.call('PEXPIRE', name, length)
+      used[i] = used[i] + ask.texts
     end
   end
 end
@@ -103,17 +144,20 @@ local known = ask.idempotency and redis.call('GET', ask.idempotency)
 if known then
   local work, id = string.match(known, '^(%S+) (%S+)$')
   if redis.call('EXISTS', job_key(id)) == 1 then
-    return work == ask.flight and {'repeated', id} or refuse('reused', id)
+    for i, window in ipairs(ask.windows) do wait_for(i, window) end
+    return work == ask.flight and {'repeated', id, left(ask.paced)} or refuse('reused', id)
   end
 end
 if ask.retry then
   local state = redis.call('HGET', job, 'state')
   if state ~= 'failed' then return {'not_failed', state or ''} end
 end
-for _, window in ipairs(ask.windows) do
-  local wait = wait_for(window)
-  if wait > 0 then return refuse(window[4], wait) end
+local longest, shut = 0, nil
+for i, window in ipairs(ask.windows) do
+  local wait = wait_for(i, window)
+  if wait > longest then longest, shut = wait, window[4] end
 end
+if shut then return refuse(shut, longest) end
 
 local running = redis.call('GET', flight)
 if running and is_open(redis.call('HGET', job_key(running), 'state')) and not ask.retry then
@@ -121,7 +165,7 @@ if running and is_open(redis.call('HGET', job_key(running), 'state')) and not as
   wait_with(running)
   remember_key(running)
   redis.call('HINCRBY', stats, 'joined', 1)
-  return {'joined', running}
+  return {'joined', running, left(ask.paced)}
 end
 local answers = cached_answers()
 if answers then
@@ -130,11 +174,10 @@ if answers then
   remember_key(ask.id)
   end_job(ask.id, 'succeeded', '[' .. table.concat(answers, ',') .. ']')
   redis.call('HINCRBY', stats, 'cached', 1)
-  return {'cached', ask.id}
+  return {'cached', ask.id, left(false)}
 end
 if redis.call('EXISTS', key('draining')) == 1 then return refuse('draining', 0) end
-local bulk = redis.call('LLEN', key('queue:bulk'))
-local waiting = redis.call('LLEN', key('queue')) + bulk
+look_at_queue()
 if waiting + ask.texts > ask.max_waiting then return refuse('full', waiting) end
 if ask.priority == 'bulk' and bulk + ask.texts > ask.max_bulk then return refuse('full_bulk', bulk) end
 
@@ -142,4 +185,7 @@ count_in_windows()
 write_record()
 enqueue()
 remember_key(ask.id)
-return {'admitted', ask.id, ask.priority == 'bulk' and waiting or waiting - bulk}
+local before = ask.priority == 'bulk' and waiting or waiting - bulk
+waiting = waiting + ask.texts
+if ask.priority == 'bulk' then bulk = bulk + ask.texts end
+return {'admitted', ask.id, left(ask.paced), before}

@@ -11,7 +11,8 @@ from redis import Redis
 
 from api.clients import Client
 from api.errors import ApiError
-from api.refusals import LONGEST_RETRY, not_failed, refusal
+from api.limits import Limits, Places, Window
+from api.refusals import not_failed, refusal
 from shared.job import VERSION, Endpoint, JobRecord, Priority, Request, new_job_id
 from shared.message import encode_message
 from shared.redis_keys import Keys
@@ -19,9 +20,9 @@ from shared.scripts import job_script
 from shared.settings import Settings
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
-DRAIN_SAMPLE = 50  # recent texts from which the drain rate is measured
-UNKNOWN_DRAIN = 5  # seconds to wait when nothing has been measured yet
+WINDOW_NAMES = {"client": "minute", "client_hour": "hour", "all": "hour-all"}  # in headers
 
+AskedWindow = tuple[str, int, int, str]  # key, texts, ms, name
 How = Literal["admitted", "cached", "joined", "repeated"]
 
 
@@ -34,6 +35,7 @@ class Terms:
         expires_in: seconds after which a job that nobody has begun is not wanted any more.
         digests: names of the answers in the cache, one for each text; empty: don't reuse answers.
         store: the answers may be reused for others who ask the same.
+        later: its caller may be told to come back, and when.
     """
 
     priority: Priority = "interactive"
@@ -42,6 +44,7 @@ class Terms:
     idempotency_key: str | None = None
     digests: Sequence[str] = ()
     store: bool = True
+    later: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Admitted:
     job_id: str
     how: How
     priority: Priority
+    limits: Limits
+    texts: int
     position: int = 0  # texts that waited before it
 
 
@@ -86,7 +91,7 @@ class Admission:
         self, client: Client, endpoint: Endpoint, request: Request, terms: Terms, job_id: str, *, retry: bool
     ) -> Admitted:
         self._check_fits(len(request.texts), client, terms.priority)
-        body, config = request.to_json(), self._config
+        body, config, windows = request.to_json(), self._config, self._windows(client)
         fingerprint = _fingerprint(client.id, endpoint, body)
         record: dict[str, str | int | float] = {
             "v": VERSION,
@@ -117,19 +122,21 @@ class Admission:
             "waits": terms.waits,
             "expires_in": int(min(terms.expires_in or math.inf, config.queue_timeout) * 1000),
             "keep": self._keep_ms,
-            "windows": self._windows(client),
+            "windows": windows,
             "max_waiting": config.max_waiting,
             "max_bulk": config.max_waiting_bulk,
             "retry": retry,
+            "paced": terms.later or not terms.waits,
         }
         if terms.idempotency_key is not None:
             ask["idempotency"] = self._keys.idempotency(_digest([client.id, terms.idempotency_key]))
         verdict, value, *more = self._script(json.dumps(ask, ensure_ascii=False))
-        if verdict in ("admitted", "cached", "joined", "repeated"):
-            return Admitted(value, verdict, terms.priority, *more)
-        raise refusal(verdict, value, client, self._config, self._drain_time)
+        limits = self._limits(windows, terms.priority, more.pop(0)) if more else None
+        if limits and verdict in ("admitted", "cached", "joined", "repeated"):
+            return Admitted(value, verdict, terms.priority, limits, len(request.texts), *more)
+        raise refusal(verdict, value, len(request.texts), client, config, limits)
 
-    def _windows(self, client: Client) -> list[tuple[str, int, int, str]]:
+    def _windows(self, client: Client) -> list[AskedWindow]:
         keys = self._keys
         return [
             (keys.window_client(client.id), client.rate_per_minute, MINUTE_MS, "client"),
@@ -146,13 +153,25 @@ class Admission:
             message = f"'input' has {texts} texts; send at most {most} in one request."
             raise ApiError(400, "too_many_texts", message, "input")
 
-    def _drain_time(self) -> int:
-        """Seconds until the queue has moved by one engine step, as recent texts have taken."""
-        recent = [line.split() for line in self._redis.lrange(self._keys.recent, 0, DRAIN_SAMPLE - 1)]
-        if not recent:
-            return UNKNOWN_DRAIN
-        seconds = sum(float(inference_ms) for _, inference_ms, _ in recent) / len(recent) / 1000
-        return max(1, min(LONGEST_RETRY, math.ceil(seconds)))
+    def _limits(self, windows: Sequence[AskedWindow], priority: Priority, left: str) -> Limits:
+        """From what the script has found."""
+        waiting, bulk, pace, *found = map(int, left.split())
+        config = self._config
+        places = [Places("queue", config.max_waiting, max(0, config.max_waiting - waiting))]
+        if priority == "bulk":
+            most = config.max_waiting_bulk
+            places.append(Places("queue-bulk", most, max(0, most - bulk)))
+        return Limits(
+            windows=[
+                Window(WINDOW_NAMES[name], limit, ms // 1000, max(0, limit - used), -(-opens // 1000))
+                for (_, limit, ms, name), used, opens in zip(windows, found[::2], found[1::2], strict=True)
+                if limit
+            ],
+            places=places,
+            pace=None if pace < 0 else pace / 1_000_000,
+            waiting=waiting,
+            waiting_bulk=bulk,
+        )
 
 
 def _fingerprint(client: str, endpoint: str, body: str) -> str:

@@ -1,8 +1,9 @@
 """From a request that asks the model to an admitted job: understand, then one Lua call."""
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 
-from flask import request
+from flask import g, request
 
 from api import writing
 from api.admission import Admitted, Terms
@@ -52,18 +53,35 @@ def understand(desk: Service, endpoint: Endpoint, body: dict) -> Asked:
     return asked
 
 
-def admit(desk: Service, endpoint: Endpoint, asked: Asked, *, waits: bool) -> Admitted:
-    """The job that does it; `waits` when its caller stays on the connection.
+def admit(desk: Service, endpoint: Endpoint, asked: Asked, *, waits: bool, later: bool = False) -> Admitted:
+    """The job that does it; `waits` when its caller stays on the connection, `later` when not to its end.
 
     Raises:
         ApiError: why it is refused.
     """
     client = caller()
-    terms = _terms(desk, client, asked, waits)
-    return desk.admission.admit(client, endpoint, asked.work, terms)
+    terms = _terms(desk, client, asked, waits, later)
+    work = _repeatable(asked, terms.idempotency_key)
+    return tell_limits(desk.admission.admit(client, endpoint, work, terms))
 
 
-def _terms(desk: Service, client: Client, asked: Asked, waits: bool) -> Terms:
+def tell_limits(admitted: Admitted) -> Admitted:
+    """Whatever becomes of the request now, its answer says what its client has left (api/headers.py)."""
+    g.limits = admitted.limits
+    return admitted
+
+
+def _repeatable(asked: Asked, key: str | None) -> Request:
+    """The work; a seed that its caller left to us is the same whenever it is sent under the same key."""
+    work, wishes = asked.work, asked.wishes
+    ours = isinstance(wishes, WritingRequest) and wishes.seed is None
+    if key is None or not ours or work.generation is None or work.generation.seed is None:
+        return work
+    seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) >> 1
+    return replace(work, generation=replace(work.generation, seed=seed))
+
+
+def _terms(desk: Service, client: Client, asked: Asked, waits: bool, later: bool) -> Terms:
     labels = asked.work.generation is None  # text is written anew each time
     store = labels and not request.cache_control.no_store
     served = desk.models.answering() if store else None
@@ -74,6 +92,7 @@ def _terms(desk: Service, client: Client, asked: Asked, waits: bool) -> Terms:
         idempotency_key=_idempotency_key(),
         digests=[served.digest(text, asked.work.labels) for text in asked.work.texts] if served else (),
         store=store,
+        later=later,
     )
 
 

@@ -4,11 +4,13 @@ from socket import socket
 
 from flask import Blueprint, Response, request
 
+from api.accepted import accepted, how_it_was_admitted
 from api.admission import Admitted
 from api.answers import answer
 from api.asking import CHAT, CLASSIFY, COMPLETIONS, Asked, admit, understand
 from api.body import read_json_object
 from api.errors import ApiError, error_response
+from api.prefer import Preferences, preferences
 from api.responses import json_response
 from api.service import Service, service
 from api.streaming import Stream
@@ -33,29 +35,29 @@ def chat() -> Response:
     return _answer_now(CHAT, read_json_object())
 
 
-def how_it_was_admitted(admitted: Admitted) -> dict[str, str]:
-    """Headers that say whether the model was asked for this request."""
-    if admitted.how == "repeated":
-        return {"Idempotency-Replayed": "true"}
-    return {"X-Cache": "hit"} if admitted.how == "cached" else {}
-
-
 def _answer_now(endpoint: Endpoint, body: dict) -> Response:
-    desk = service()
+    """A stream was asked for in the body, so that it wins over a preference for a later answer."""
+    desk, wishes = service(), preferences()
     asked = understand(desk, endpoint, body)
-    admitted = admit(desk, endpoint, asked, waits=True)
+    admitted = admit(desk, endpoint, asked, waits=True, later=wishes.respond_async)
     try:
-        return _streamed(desk, endpoint, asked, admitted) if asked.stream else _whole(desk, admitted)
+        if asked.stream:
+            return _streamed(desk, endpoint, asked, admitted)
+        return _whole(desk, endpoint, admitted, wishes)
     except ClientGone:
         desk.jobs.leave(admitted.job_id)
         return Response(status=499)
 
 
-def _whole(desk: Service, admitted: Admitted) -> Response:
-    job = desk.jobs.wait(admitted.job_id, desk.config.sync_timeout, _socket())
-    if job is None:
-        return _timeout(desk, admitted.job_id)
-    return json_response(answer(job), headers=how_it_was_admitted(admitted))
+def _whole(desk: Service, endpoint: Endpoint, admitted: Admitted, wishes: Preferences) -> Response:
+    patience = wishes.patience(desk.config.sync_timeout)
+    job = desk.jobs.wait(admitted.job_id, patience, client_socket())
+    if job is not None:
+        return json_response(answer(job), headers=how_it_was_admitted(admitted) | wishes.applied(patience))
+    desk.jobs.keep(admitted.job_id)
+    if wishes.respond_async:
+        return accepted(desk, endpoint, admitted, wishes.applied_later(patience))
+    return _timeout(patience, admitted.job_id)
 
 
 def _streamed(desk: Service, endpoint: Endpoint, asked: Asked, admitted: Admitted) -> Response:
@@ -63,22 +65,22 @@ def _streamed(desk: Service, endpoint: Endpoint, asked: Asked, admitted: Admitte
     writes = asked.work.generation is not None
     events = desk.jobs.follow if writes else desk.jobs.awaited
     stream = Stream(desk, endpoint, admitted.job_id, asked.work.model, asked.include_usage, desk.now())
-    response = stream.response(events(admitted.job_id, desk.config.sync_timeout, _socket()))
+    response = stream.response(events(admitted.job_id, desk.config.sync_timeout, client_socket()))
     if response is None:
-        return _timeout(desk, admitted.job_id)
+        desk.jobs.keep(admitted.job_id)
+        return _timeout(desk.config.sync_timeout, admitted.job_id)
     response.headers.update(how_it_was_admitted(admitted))
     return response
 
 
-def _socket() -> socket | None:
+def client_socket() -> socket | None:
     """The connection of this request, where the server shows it."""
     return request.environ.get("gunicorn.socket")
 
 
-def _timeout(desk: Service, job_id: str) -> Response:
-    desk.jobs.keep(job_id)
+def _timeout(seconds: float, job_id: str) -> Response:
     message = (
-        f"No answer within {desk.config.sync_timeout:g} s. The job goes on: "
+        f"No answer within {seconds:g} s. The job goes on: "
         f"read its result at /v1/jobs/{job_id}, or send the same request again to go on waiting."
     )
     timeout = ApiError(504, "timeout", message, headers={"x-should-retry": "false"})

@@ -77,8 +77,8 @@ def stats() -> Response:
             "running": sum(in_hand),
             "texts": int(counters.get("texts", 0)),
             "batches": int(counters.get("batches", 0)),
-            "queue_ms": _summary([float(queue) for queue, _, _ in times]),
-            "inference_ms": _summary([float(inference) for _, inference, _ in times]),
+            "queue_ms": _summary([float(line[0]) for line in times]),
+            "inference_ms": _summary([float(line[1]) for line in times]),
             "workers": [
                 {
                     "node": worker.node,

@@ -17,6 +17,10 @@ from shared.settings import Settings
 PAGE = 100  # ids looked at in one round trip while a list is filtered
 
 
+class NotListed(Exception):
+    """A page was asked for behind a job that is not in the list."""
+
+
 @dataclass(frozen=True)
 class Piece:
     """What a text under way has grown by: text from character `at`, log-probabilities from token `token`."""
@@ -130,7 +134,11 @@ class Jobs:
     def listed(
         self, client: str, status: str | None, after: str | None, limit: int
     ) -> tuple[list[JobRecord], bool]:
-        """One page of the client's jobs, newest first, and whether there are more."""
+        """One page of the client's jobs, newest first, and whether there are more.
+
+        Raises:
+            NotListed: `after` is no job of the list.
+        """
         found: list[JobRecord] = []
         for job in self._newest_first(client, status, after):
             if len(found) == limit:
@@ -141,8 +149,7 @@ class Jobs:
     def _newest_first(self, client: str, status: str | None, after: str | None) -> Iterator[JobRecord]:
         failed = self._keys.failed_jobs
         names = failed if status == "failed" else self._keys.client_jobs(client)
-        rank = self._commands.zrevrank(names, after) if after else None
-        start = 0 if rank is None else rank + 1
+        start = 0 if after is None else self._place_after(names, client, after)
         while ids := self._commands.zrevrange(names, start, start + PAGE - 1):
             pipe = self._commands.pipeline(transaction=False)
             for job_id in ids:
@@ -151,6 +158,14 @@ class Jobs:
                 if value and value["client"] == client and status in (None, value["state"]):
                     yield JobRecord.from_hash(job_id, value)
             start += PAGE
+
+    def _place_after(self, names: str, client: str, job_id: str) -> int:
+        """The list of failed jobs is everybody's; another's job must look like an unknown one."""
+        rank = self._commands.zrevrank(names, job_id)
+        owner = self._commands.hget(self._keys.job(job_id), "client")
+        if rank is None or owner not in (client, None):
+            raise NotListed
+        return rank + 1
 
     def _read(self, job_id: str) -> JobRecord | None:
         value = self._commands.hgetall(self._keys.job(job_id))

@@ -14,7 +14,8 @@ def hung_up(client_socket: socket.socket | None) -> bool:
     if client_socket is None:
         return False
     try:
-        readable, _, _ = select.select([client_socket], [], [], 0)
-        return bool(readable) and client_socket.recv(1, socket.MSG_PEEK) == b""
+        look = select.poll()  # select() knows no more than 1,024 connections
+        look.register(client_socket, select.POLLIN)
+        return bool(look.poll(0)) and client_socket.recv(1, socket.MSG_PEEK) == b""
     except (OSError, ValueError):
         return True

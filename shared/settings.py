@@ -1,12 +1,13 @@
 """Every setting: its name, type, default, bounds and the process that reads it."""
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.errors import SettingsError
@@ -16,6 +17,11 @@ Quantization = Literal["auto", "int8", "nf4", "bf16", "fp32"]
 Network = IPv4Network | IPv6Network
 Count = Annotated[int, Field(ge=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _number(value: object) -> object:
+    """The environment has texts only."""
+    return int(value) if isinstance(value, str) and value.isdigit() else value
 
 
 class Settings(BaseSettings):
@@ -39,6 +45,9 @@ class Settings(BaseSettings):
     api_processes: int = Field(2, ge=1, le=64, description="gunicorn worker processes")
     max_waiting: Count = Field(10, description="texts that may wait in the queue; 0 refuses all")
     max_waiting_bulk: Count = Field(5, description="texts of those that may wait at bulk priority")
+    overload_status: Annotated[Literal[503, 429], BeforeValidator(_number)] = Field(
+        503, description="status of a refusal by a full queue: 503 or 429"
+    )
     rate_per_minute: Count = Field(10, description="texts a minute per client; 0 is no limit")
     rate_per_hour: Count = Field(100, description="texts an hour over all clients; 0 is no limit")
     sync_timeout: float = Field(120, gt=0, le=3600, description="seconds that a synchronous POST waits")
@@ -53,6 +62,9 @@ class Settings(BaseSettings):
     keys_file: Path | None = Field(None, description="file of API keys; empty: clients are their addresses")
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
         (), description="comma-separated networks whose X-Forwarded-For is believed"
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="comma-separated origins whose pages may call the api, or *; empty: none"
     )
 
     # worker
@@ -92,6 +104,17 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        origins = tuple(part.strip().lower() for part in value.split(",") if part.strip())
+        for origin in origins:
+            if origin != "*" and not re.fullmatch(r"https?://[^/\s*]+", origin):
+                raise ValueError(f"{origin!r} is no origin; write https://host or https://host:port, or *")
+        return origins
 
     @field_validator("redis_url")
     @classmethod

@@ -42,7 +42,7 @@ local function finish(part, attempt, failed, outcome, digest)
   close_part(part, known[6])
   redis.call('HDEL', job, 'message:' .. place)
   if tonumber(step_ms) > tonumber(known[4] or 0) then redis.call('HSET', job, 'inference_ms', step_ms) end
-  redis.call('LPUSH', recent, string.format('%d %s %s', known[3] - known[2], step_ms, step_texts))
+  redis.call('LPUSH', recent, string.format('%d %s %s %d', known[3] - known[2], step_ms, step_texts, now))
   redis.call('HINCRBY', stats, 'texts', 1)
   remember(digest, outcome)
   local failures = redis.call('HINCRBY', job, 'failures', failed)

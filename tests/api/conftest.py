@@ -7,9 +7,12 @@ from flask.testing import FlaskClient
 from redis import Redis
 
 from api.app import create_app
+from shared.redis_keys import Keys
 from shared.settings import Settings
 from tests.services import PREFIX, RedisServer, Worker, running
 from tests.waiting import wait_until
+from worker.engine.standin import StandIn
+from worker.presence import Presence
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +44,14 @@ def client(make_client: Callable[..., FlaskClient], worker: Worker) -> FlaskClie
 
 def wait_until_ready(api: FlaskClient) -> None:
     wait_until(lambda: api.get("/ready").status_code == 200, "the worker has published itself")
+
+
+@pytest.fixture
+def published(redis: Redis, keys: Keys) -> None:
+    """What a worker has published that is not there any more: jobs wait."""
+    Presence(redis, keys, "gone@here").publish(StandIn(0).describe())
+
+
+@pytest.fixture
+def idle(make_client: Callable[..., FlaskClient], published: None) -> FlaskClient:
+    return make_client(max_waiting=4, max_waiting_bulk=2)

@@ -2,7 +2,6 @@
 
 import json
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,21 +11,8 @@ from redis import Redis
 from shared.redis_keys import Keys
 from tests.services import Api, RedisServer, running
 from tests.waiting import wait_until
-from worker.engine.standin import StandIn
-from worker.presence import Presence
 
 CLASSIFY, JOBS = "/v1/classify", "/v1/jobs"
-
-
-@pytest.fixture
-def published(redis: Redis, keys: Keys) -> None:
-    """What a worker has published that is not there any more: jobs wait."""
-    Presence(redis, keys, "gone@here").publish(StandIn(0).describe())
-
-
-@pytest.fixture
-def idle(make_client: Callable[..., FlaskClient], published: None) -> FlaskClient:
-    return make_client(max_waiting=4, max_waiting_bulk=2)
 
 
 def create(api: FlaskClient, text: str = "a", headers: dict | None = None, **fields: object):
@@ -67,6 +53,29 @@ def test_own_jobs_are_listed_newest_first_by_page_and_status(idle: FlaskClient):
     assert ([job["id"] for job in rest["data"]], rest["has_more"]) == (jobs[:1], False)
     cancelled = idle.get(f"{JOBS}?status=cancelled").get_json()["data"]
     assert [job["id"] for job in cancelled] == [jobs[1]]
+
+
+def test_pages_are_linked_to_their_end(idle: FlaskClient):
+    jobs = [create(idle, f"{n}").get_json()["id"] for n in range(4)]
+    idle.delete(f"{JOBS}/{jobs[0]}")
+    page, seen = idle.get(f"{JOBS}?limit=1&status=queued"), []
+    while True:
+        seen += [job["id"] for job in page.get_json()["data"]]
+        if "Link" not in page.headers:
+            break
+        target, _, relation = page.headers["Link"].partition("; ")
+        assert relation == 'rel="next"'
+        page = idle.get(target.strip("<>"))
+    assert seen == jobs[:0:-1]
+
+
+def test_a_page_behind_no_job_of_the_list_is_refused(idle: FlaskClient, redis: Redis, keys: Keys):
+    job = create(idle).get_json()["id"]
+    redis.hset(keys.job(job), "client", "somebody else")
+    redis.zadd(keys.failed_jobs, {job: 1})
+    for query in ("after=job_nothing", "after=", f"status=failed&after={job}"):
+        response = idle.get(f"{JOBS}?{query}")
+        assert (response.status_code, response.get_json()["error"]["param"]) == (400, "after")
 
 
 def test_the_list_forgets_jobs_whose_results_have_expired(idle: FlaskClient, redis: Redis, keys: Keys):
