@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from api.errors import STATUS_OF_ITEM_ERROR, ApiError
+from api.codes import MEANINGS, code_named
+from api.errors import ApiError
 from api.schemas import (
     ChatClassification,
     ChatCompletion,
@@ -176,5 +177,5 @@ def _scored(result: PartResult, abstain_below: float | None = None) -> Scored:
 
 
 def _item_error(result: PartResult) -> ApiError:
-    code = result.error_code or "item_failed"
-    return ApiError(STATUS_OF_ITEM_ERROR.get(code, 500), code, result.error_message or "The text failed.")
+    code = code_named(result.error_code)
+    return ApiError(MEANINGS[code].status, code, result.error_message or "The text failed.")

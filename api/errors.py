@@ -13,15 +13,13 @@ from flask import Flask, Response, request
 from redis import RedisError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
+from api.codes import Code
 from api.responses import json_response
-from api.schemas import ErrorDetail
+from api.schemas import ErrorDetail, Problem
 from shared.errors import UnknownVersion
 
 log = logging.getLogger(__name__)
 
-# Every other code of a failed text is a 500.
-BAD_REQUESTS = ("empty_input", "invalid_labels", "invalid_messages", "context_length_exceeded")
-STATUS_OF_ITEM_ERROR = dict.fromkeys(BAD_REQUESTS, 400)
 REDIS_RETRY_AFTER = 5  # seconds: about what a restarted Redis needs to load its file
 
 
@@ -31,7 +29,7 @@ class ApiError(Exception):
     def __init__(
         self,
         status: int,
-        code: str,
+        code: Code,
         message: str,
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
@@ -44,15 +42,18 @@ class ApiError(Exception):
 
 def error_response(error: ApiError, **extra: str) -> Response:
     """The answer for an error; `extra` adds members to the problem (a job's id, say)."""
-    body = {
-        "type": f"urn:wiredesk:error:{error.detail.code}",
-        "title": HTTPStatus(error.status).phrase,
-        "status": error.status,
-        "detail": error.detail.message,
-        "error": error.detail.model_dump(),
-        **extra,
-    }
-    return json_response(body, error.status, error.headers, "application/problem+json")
+    problem = problem_of(error).model_dump(exclude_unset=True) | extra
+    return json_response(problem, error.status, error.headers, "application/problem+json")
+
+
+def problem_of(error: ApiError) -> Problem:
+    return Problem(
+        type=f"urn:wiredesk:error:{error.detail.code}",
+        title=HTTPStatus(error.status).phrase,
+        status=error.status,
+        detail=error.detail.message,
+        error=error.detail,
+    )
 
 
 def register_error_handlers(app: Flask) -> None:
@@ -95,7 +96,7 @@ def _from_http(error: HTTPException) -> ApiError:
         return ApiError(405, "method_not_allowed", message, headers={"Allow": allowed})
     if isinstance(error, RequestEntityTooLarge):
         return ApiError(413, "body_too_large", "The request body is too large; send fewer or shorter texts.")
-    return ApiError(error.code or 500, "http_error", error.description or "The request failed.")
+    return ApiError(400, "http_error", error.description or "The request failed.")
 
 
 def _unexpected(error: Exception) -> Response:

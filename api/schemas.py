@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from api.codes import Code
 from shared.job import Endpoint, Priority, State
 
 CLASSIFIER = "news-classifier"
@@ -24,7 +25,18 @@ class ErrorDetail(Schema):
     message: str
     type: str
     param: str | None
-    code: str
+    code: Code
+
+
+class Problem(Schema):
+    """The body of every answer that is no success: RFC 9457's members beside OpenAI's `error`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    error: ErrorDetail
+    job_id: str | None = None
 
 
 class Scored(Schema):

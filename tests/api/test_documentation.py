@@ -6,6 +6,7 @@ import pytest
 from openai.types import completion_create_params as completion_params
 from openai.types.chat import completion_create_params
 
+from api.codes import CODES, MEANINGS, code_named
 from api.errors import ApiError
 from api.requests import ChatRequest, CompletionRequest
 from api.writing import chat, refuse_what_labels_have_not
@@ -93,8 +94,26 @@ def test_every_field_of_completions_is_documented():
     assert theirs <= set(re.findall(r"`(\w+)`", section))
 
 
-def test_every_error_code_is_documented():
-    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "api").glob("*.py"))
-    codes = set(re.findall(r"ApiError\(\s*\d{3},\s*\"(\w+)\"", source)) - {"http_error"}
-    assert codes
-    assert codes <= set(re.findall(r"`(\w+)`", API))
+def test_every_error_code_is_documented_with_its_status():
+    rows = re.findall(r"^\| (\d{3}) \| ((?:`\w+`(?:, )?)+) \|", API, flags=re.MULTILINE)
+    documented = {(code, int(status)) for status, codes in rows for code in re.findall(r"`(\w+)`", codes)}
+    assert documented == {(code, meaning.status) for code, meaning in MEANINGS.items()}
+    assert tuple(MEANINGS) == CODES
+
+
+def test_every_error_of_the_api_has_the_status_of_its_code():
+    """That no other code is sent is proved by the type checker: ApiError takes a Code."""
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "api").rglob("*.py"))
+    sent = set(re.findall(r"ApiError\(\s*(\d{3}),\s*\"(\w+)\"", source))
+    assert len(sent) > 30
+    assert {
+        (code, int(status)) for status, code in sent if int(status) not in MEANINGS[code].statuses
+    } == set()
+
+
+def test_every_error_of_a_worker_has_a_code_of_the_api():
+    files = [path for part in ("worker", "shared") for path in (ROOT / part).rglob("*.py")]
+    source = "".join(path.read_text(encoding="utf-8") for path in files)
+    sent = set(re.findall(r"(?:^    code|error_code) ?= ?\"(\w+)\"", source, flags=re.MULTILINE))
+    assert {"engine_failure", "worker_lost", "time_limit"} <= sent <= set(CODES)
+    assert code_named("of a newer worker") == code_named(None) == "item_failed"
