@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from pipeline.prepare import Row
+from pipeline.rows import Row
 from worker.engine.prompt import Prompt
 
 IGNORED = -100  # target of tokens that no loss is taken on

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from pipeline.prepare import Row
+from pipeline.rows import Row
 from worker.engine.labels import LabelSet
 from worker.engine.prefix import FrozenPrefix
 from worker.engine.prompt import Prompt

@@ -13,9 +13,11 @@ from pathlib import Path
 
 from pipeline.card import card
 from pipeline.figures import Figures, figures
-from pipeline.prepare import Row, arguments, ensure_prepared, key, read_jsonl, read_rows
+from pipeline.prepare import arguments, ensure_prepared
 from pipeline.publish import write_json
 from pipeline.recipe import load_recipe
+from pipeline.rows import Row, key, read_rows
+from pipeline.tables import read_jsonl
 from shared.errors import ItemError, RecipeError
 from shared.settings import Settings
 from worker.engine.protocol import Engine

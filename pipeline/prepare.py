@@ -4,169 +4,83 @@ python -m pipeline.prepare --recipe pipeline/recipes/newsroom-mini.toml --data D
 """
 
 import argparse
-import hashlib
 import json
-import re
-import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.recipe import Recipe, Source, load_recipe
-from shared.errors import RecipeError
+from pipeline.findings import Findings, read_findings
+from pipeline.inventory import Inventory
+from pipeline.near import near_pairs
+from pipeline.recipe import Recipe, load_recipe
+from pipeline.rows import SPLITS, Row, key, read_rows, write_rows
+from pipeline.sources import rows_of
+from pipeline.tables import read_table
+from pipeline.tokenizer import train_tokenizer
+from shared.errors import WiredeskError
 from shared.taxonomy import load_taxonomy
 
-SPLITS = ("train", "calibration", "held_out", "unlabelled")
-LINKS_KEPT = 0.2  # of training rows: what is served may hold links, what is learned should not be links
-LINK = re.compile(r"https?://\S+")
-SPACE = re.compile(r"\s+")
+KEPT_FIRST = ("held_out", "calibration", "train", "unlabelled")
 
 
-@dataclass(frozen=True)
-class Row:
-    """One text with its label ("" in the unlabelled split); `group` names the kind of text in reports."""
+def prepare(recipe: Recipe, data: Path, findings: Findings | None = None) -> list[Row]:
+    """All rows of all sources; of texts that occur twice or nearly so, one: held out before trained on.
 
-    id: str
-    text: str
-    label: str
-    group: str
-    split: str
-    repeat: int = 1
-
-
-def prepare(recipe: Recipe, data: Path) -> list[Row]:
-    """All rows of all sources. A text that occurs twice is kept once: held out before trained on.
+    Args:
+        findings: takes down what was left out, and why.
 
     Raises:
-        RecipeError: a file is missing, or a label is unknown; names file and row number.
+        RecipeError: a file cannot be read, or labels are unknown; names file and rows.
     """
-    names = set(load_taxonomy(recipe.taxonomy).names)
-    rows = [row for source in recipe.sources for row in _rows(source, recipe, data, names)]
-    rows.sort(key=lambda row: _KEPT_FIRST.index(row.split))
-    seen = {key(str(value.get("text"))) for file in recipe.exclude for _, value in read_jsonl(data / file)}
-    return [
-        row
-        for row in rows
-        if not (key(row.text) in seen or seen.add(key(row.text)))  # type: ignore[func-returns-value]
-    ]
+    findings = findings or Findings()
+    taxonomy = load_taxonomy(recipe.taxonomy)
+    rows = [row for source in recipe.sources for row in rows_of(source, recipe, data, taxonomy, findings)]
+    rows.sort(key=lambda row: KEPT_FIRST.index(row.split))
+    return _without_near(_without_copies(rows, _excluded(recipe, data), findings), recipe, findings)
 
 
 def ensure_prepared(recipe: Recipe, data: Path, work: Path) -> None:
     """Prepare unless `work` holds rows that were prepared with the same sources."""
     made_from = work / "sources.json"
-    wanted = json.dumps(recipe.model_dump(mode="json", include={"sources", "exclude"}), ensure_ascii=False)
-    if not made_from.is_file() or made_from.read_text(encoding="utf-8") != wanted:
-        write_rows(prepare(recipe, data), work)
-        made_from.write_text(wanted, encoding="utf-8")
+    wanted = recipe.model_dump(mode="json", include={"sources", "exclude", "near_duplicates"})
+    written = json.dumps(wanted, ensure_ascii=False)
+    if not made_from.is_file() or made_from.read_text(encoding="utf-8") != written:
+        findings = Findings()
+        write_rows(prepare(recipe, data, findings), work)
+        findings.write(work / "findings.json")
+        made_from.write_text(written, encoding="utf-8")
 
 
-def write_rows(rows: Iterable[Row], folder: Path) -> None:
-    """One JSON-lines file per split."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = list(rows)
-    for split in SPLITS:
-        lines = [json.dumps(asdict(row), ensure_ascii=False) for row in rows if row.split == split]
-        (folder / f"{split}.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+def _excluded(recipe: Recipe, data: Path) -> set[str]:
+    return {
+        key(str(value["text"])) for file in recipe.exclude for _, value in read_table(data / file, ["text"])
+    }
 
 
-def read_rows(folder: Path, split: str) -> list[Row]:
-    path = folder / f"{split}.jsonl"
-    if not path.is_file():
-        raise RecipeError(f"{path} is missing: run python -m pipeline.prepare first")
-    return [Row(**value) for _, value in read_jsonl(path)]
+def _without_copies(rows: list[Row], excluded: set[str], findings: Findings) -> list[Row]:
+    """Of rows with one key the first; none with an excluded one."""
+    kept: dict[str, Row] = {}
+    for row in rows:
+        own = key(row.text)
+        if own in excluded:
+            findings.left_out["text of an excluded file"] += 1
+        elif own in kept:
+            findings.repeated(kept[own], row, 1.0)
+        else:
+            kept[own] = row
+    return list(kept.values())
 
 
-def clean(text: str) -> str:
-    """NFC, markup escapes out, white space single."""
-    text = unicodedata.normalize("NFC", text).replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")
-    return SPACE.sub(" ", text).strip()
-
-
-def key(text: str) -> str:
-    """What two copies of one text share: letters and digits, folded, without links."""
-    folded = unicodedata.normalize("NFKC", LINK.sub(" ", clean(text))).casefold()
-    return "".join(c for c in folded if c.isalnum())
-
-
-_KEPT_FIRST = ("held_out", "calibration", "train", "unlabelled")
-
-
-def _rows(source: Source, recipe: Recipe, data: Path, names: set[str]) -> Iterator[Row]:
-    base = data if source.beside == "data" else recipe.folder
-    labels = _joined_labels(source, base)
-    values = list(read_jsonl(base / source.file))
-    last = round(len(values) * (1 - source.held_out))
-    for number, value in values:
-        given = labels.get(value.get("id")) if labels is not None else value.get(source.label)
-        text = clean(str(value.get(source.text) or ""))
-        if not key(text) or (labels is not None and given is None):
-            continue
-        label = _label(source, str(given), text)
-        if label and label not in names:
-            raise RecipeError(
-                f"{source.file}, row {number}: label {given!r} is not in the taxonomy or the recipe's map"
-            )
-        split = _split(text, source, number > last) if label else "unlabelled"
-        if label or source.keep_dropped:
-            text = text if split == "held_out" or _place(text, "link") < LINKS_KEPT else _without_links(text)
-            yield Row(str(value.get("id", number)), text, label, source.group, split, source.repeat)
-
-
-def _label(source: Source, given: str, text: str) -> str:
-    """The taxonomy's label; "" for a row that the recipe drops; `given` when nothing maps it."""
-    for ruling in source.rulings:
-        if ruling.applies(given, text):
-            return ruling.label
-    if given in source.drop:
-        return ""
-    return given if source.map is None else source.map.get(given, given)
-
-
-def _joined_labels(source: Source, base: Path) -> dict[Any, str] | None:
-    if source.labels_file is None:
-        return None
-    return {value["id"]: value[source.label] for _, value in read_jsonl(base / source.labels_file)}
-
-
-def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Row numbers from 1, and values. Only line feeds end a row: texts may hold other line ends."""
-    if not path.is_file():
-        raise RecipeError(f"{path.name} is missing in {path.parent}")
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
-        try:
-            if line.strip():
-                yield number, json.loads(line)
-        except json.JSONDecodeError as error:
-            raise RecipeError(f"{path.name}, row {number}: not JSON ({error.msg})") from None
-
-
-def _split(text: str, source: Source, is_last: bool) -> str:
-    """By order or by a hash of the text."""
-    held_out = is_last if source.held_out_by == "order" else _place(text, "held out") < source.held_out
-    if held_out:
-        return "held_out"
-    return "calibration" if _place(text, "calibration") < source.calibration else "train"
-
-
-def _place(text: str, purpose: str) -> float:
-    """A number in [0, 1) that depends on nothing but the text and what it is for."""
-    return int.from_bytes(hashlib.sha256(f"{purpose} {key(text)}".encode()).digest()[:8]) / 2**64
-
-
-def _without_links(text: str) -> str:
-    return SPACE.sub(" ", LINK.sub(" ", text)).strip()
-
-
-def counts(rows: Iterable[Row]) -> str:
-    """A table: rows by label and split."""
-    rows = list(rows)
-    by = Counter((row.label, row.split) for row in rows)
-    labels = sorted({row.label for row in rows}, key=lambda label: -sum(by[label, split] for split in SPLITS))
-    lines = ["".join(f"{head:>12}" for head in (*SPLITS, "label"))]
-    lines += ["".join(f"{by[label, split]:>12}" for split in SPLITS) + f"    {label}" for label in labels]
-    return "\n".join(lines)
+def _without_near(rows: list[Row], recipe: Recipe, findings: Findings) -> list[Row]:
+    """A row goes when it is nearly an earlier one that stays."""
+    dropped: set[int] = set()
+    if recipe.near_duplicates:
+        for earlier, later, likeness in near_pairs([key(row.text) for row in rows], recipe.near_duplicates):
+            if earlier not in dropped and later not in dropped:
+                findings.repeated(rows[earlier], rows[later], likeness)
+                dropped.add(later)
+    return [row for place, row in enumerate(rows) if place not in dropped]
 
 
 def arguments(description: str) -> argparse.ArgumentParser:
@@ -178,14 +92,40 @@ def arguments(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def main() -> None:
-    options = arguments("Clean, de-duplicate and split labelled texts.").parse_args()
+def main(given: Sequence[str] | None = None) -> None:
+    options = arguments("Clean, de-duplicate and split labelled texts.").parse_args(given)
     recipe = load_recipe(options.recipe)
     work = options.work or Path("runs") / recipe.name
     (work / "sources.json").unlink(missing_ok=True)  # prepare anew: the data may have changed
     ensure_prepared(recipe, options.data, work)
-    print(counts(row for split in SPLITS for row in read_rows(work, split)))
+    rows = {split: read_rows(work, split) for split in SPLITS}
+    lengths = token_lengths(rows, recipe, work / "tokenizer")
+    inventory = Inventory(rows, lengths, recipe.prompt.item_tokens, read_findings(work / "findings.json"))
+    inventory.write(work, recipe.name)
+    print(f"{inventory.text()}\n\nmore in {work / 'prepared.html'}")
+
+
+def token_lengths(rows: dict[str, list[Row]], recipe: Recipe, kept: Path) -> dict[str, list[int]]:
+    """Split -> tokens of each text, by the tokenizer that training made, or would make."""
+    from transformers import AutoTokenizer
+
+    if (kept / "tokenizer.json").is_file():
+        tokenizer: Any = AutoTokenizer.from_pretrained(kept)
+    else:
+        seen = (row.text for split in ("train", "unlabelled") for row in rows[split])
+        tokenizer = train_tokenizer(seen, recipe.tokenizer)
+    return {
+        split: [
+            len(ids) for ids in tokenizer([row.text for row in some], add_special_tokens=False)["input_ids"]
+        ]
+        if some
+        else []
+        for split, some in rows.items()
+    }
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except WiredeskError as problem:
+        sys.exit(f"prepare: {problem}")

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from pipeline.card import card
-from pipeline.prepare import SPLITS, read_rows
 from pipeline.recipe import Recipe
+from pipeline.rows import SPLITS, read_rows
 from shared.taxonomy import load_taxonomy
 from worker.engine.artifact import SCHEMA
 from worker.engine.prompt import PromptTemplate
@@ -56,7 +56,7 @@ def manifest(recipe: Recipe, work: Path, folder: Path, parameters: int) -> dict[
             for verb in ("prepare", "train", "evaluate")
         ],
         "parameters": parameters,
-        "labels": len(load_taxonomy(recipe.taxonomy).labels),
+        "labels": len(load_taxonomy(recipe.taxonomy).names),
         "data": {
             "splits": {
                 split: {"rows": len(rows), "sha256": digest(work / f"{split}.jsonl")}

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import RecipeError
 from worker.engine.prompt import PromptTemplate
@@ -43,17 +43,22 @@ class Ruling(Part):
 
 
 class Source(Part):
-    """One file of labelled texts (JSON lines).
+    """One file of labelled texts: .jsonl, .csv or .parquet.
 
     Attributes:
         beside: where `file` lies: in the folder given as --data, or beside the recipe.
+        label: field of the label; where the taxonomy has slots, of a list of values (or a text that joins
+            them as the answer does), of which each slot takes the ones that it knows.
+        slots: a field for each slot, instead of `label`.
+        published: field of the label set as its authors published it, for measures over label sets.
         labels_file: ids and labels in a file of their own, joined by `id`.
         map: label of the source -> label of the taxonomy; without it labels are used as they are.
         rulings: looked at before `map` and `drop`, the first that applies decides.
         drop: labels of the source whose rows are left out.
         keep_dropped: their texts still train the language model, which needs no labels.
         held_out, calibration: shares of the rows that training never sees.
-        held_out_by: the held-out rows are the file's last ones (news drifts), or chosen by a hash.
+        held_out_by: the held-out rows are the file's last ones (news drifts), the latest by `held_out_field`,
+            all those of some values of `held_out_field` (authors, sites), or chosen by a hash of their text.
         repeat: how often a row is seen in each pass over the labels.
         group: name under which the held-out rows are reported.
     """
@@ -64,15 +69,24 @@ class Source(Part):
     beside: Literal["data", "recipe"] = "data"
     text: str = "text"
     label: str = "label"
+    slots: dict[str, str] = Field(default_factory=dict)
+    published: str | None = None
     labels_file: str | None = None
     map: dict[str, str] | None = None
     rulings: tuple[Ruling, ...] = ()
     drop: tuple[str, ...] = ()
     keep_dropped: bool = False
-    held_out: Share = 0.1
-    held_out_by: Literal["order", "hash"] = "hash"
+    held_out: Annotated[float, Field(ge=0, le=1)] = 0.1
+    held_out_by: Literal["order", "time", "source", "hash"] = "hash"
+    held_out_field: str | None = None
     calibration: Share = 0.03
     repeat: Annotated[int, Field(ge=1)] = 1
+
+    @model_validator(mode="after")
+    def _has_its_field(self) -> "Source":
+        if (self.held_out_by in ("time", "source")) != (self.held_out_field is not None):
+            raise ValueError('held_out_field goes with held_out_by = "time" or "source", and they need it')
+        return self
 
 
 class TokenizerRecipe(Part):
@@ -127,11 +141,13 @@ class Recipe(Part):
     """Attributes:
     folder: where the recipe lies; paths in it are relative to that.
     exclude: files of evaluation texts in the data folder: a row with such a text is left out.
+    near_duplicates: character 5-gram Jaccard index from which two texts count as one; 0 keeps all but copies.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
     taxonomy: Path
     exclude: tuple[str, ...] = ()
+    near_duplicates: Annotated[float, Field(ge=0, le=1)] = 0.8
     prompt: PromptTemplate
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     tokenizer: TokenizerRecipe = TokenizerRecipe()

@@ -14,14 +14,15 @@ import torch
 
 from pipeline.batches import Example, Noise, balanced, encode
 from pipeline.calibration import Judge
-from pipeline.prepare import Row, arguments, ensure_prepared, read_rows
+from pipeline.prepare import arguments, ensure_prepared
 from pipeline.publish import publish
 from pipeline.recipe import ModelShape, Recipe, load_recipe, progress
+from pipeline.rows import Row, read_rows
 from pipeline.tokenizer import PAD, train_tokenizer
 from pipeline.training import Phase, epochs, fingerprint, train
 from shared.errors import RecipeError
 from shared.taxonomy import load_taxonomy
-from worker.engine.labels import LabelSet
+from worker.engine.labels import LabelSet, labels_of
 from worker.engine.prompt import Prompt
 
 COPIES_OF_THE_FRAME = 3000  # the prompt's own words and the labels must become whole tokens
@@ -45,11 +46,12 @@ def run(recipe: Recipe, work: Path, output: Path) -> Path:
     """Train on the rows in `work` and write the artifact to `output`, all at once, at the end."""
     rows, unlabelled = read_rows(work, "train"), read_rows(work, "unlabelled")
     tokenizer = make_tokenizer(recipe, [*rows, *unlabelled], work / "tokenizer")
-    if recipe.prompt.slots or recipe.prompt.multi:
-        raise RecipeError("training knows answers of one {label} only, no slots and no {verdict}")
     taxonomy = load_taxonomy(recipe.taxonomy)
     prompt = Prompt(recipe.prompt, tokenizer, names=taxonomy.names)
-    judge = Judge(prompt, LabelSet(taxonomy.forms, prompt), read_rows(work, "calibration"))
+    labels = labels_of(taxonomy, prompt)
+    if not isinstance(labels, LabelSet):
+        raise RecipeError("training knows answers of one {label} or of slots, and no {verdict}")
+    judge = Judge(prompt, labels, read_rows(work, "calibration"))
     torch.manual_seed(recipe.training.seed)
     model = make_model(recipe.model, tokenizer)
     learn_language(model, encode([*rows, *unlabelled], prompt), recipe, work)
@@ -72,6 +74,7 @@ def learn_labels(
 ) -> None:
     """Loss on the answer alone, rare labels more often, items with noise."""
     training = recipe.training
+    rows = [one for row in rows for one in row.answered]
     examples = encode(rows, prompt)
     batches = epochs(
         training.label_epochs, examples, lambda seed: balanced(rows, training.balance, seed), training

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.prepare import prepare, write_rows
+from pipeline.prepare import prepare
 from pipeline.recipe import Recipe, load_recipe
+from pipeline.rows import write_rows
 from pipeline.train import run
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +79,24 @@ def write_recipe(folder: Path, edit: Callable[[str], str] = lambda text: text) -
     path = folder / "tiny.toml"
     path.write_text(edit(RECIPE.format(taxonomy=taxonomy)), encoding="utf-8")
     return path
+
+
+SLOTS = """\
+name = "two"
+[slots]
+region = ["中国", "外国", "国际"]
+topic = ["公司", "行业", "政策"]
+"""
+
+
+def slot_recipe(folder: Path, edit: Callable[[str], str] = lambda text: text) -> Recipe:
+    """The same with two slots, and rows that hold label sets."""
+    (folder / "slots.toml").write_text(SLOTS, encoding="utf-8")
+    text = RECIPE.format(taxonomy=folder / "slots.toml").replace("这条新闻属于：{label}", "{region}、{topic}")
+    source = text.partition("map = ")[0] + 'label = "labels"\npublished = "raw"\n'
+    path = folder / "two.toml"
+    path.write_text(edit(source), encoding="utf-8")
+    return load_recipe(path)
 
 
 @pytest.fixture(autouse=True)

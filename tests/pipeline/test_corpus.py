@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.evaluate import script
-from pipeline.prepare import key
+from pipeline.rows import key
 from shared.taxonomy import load_taxonomy
 
 ROOT = Path(__file__).parents[2]

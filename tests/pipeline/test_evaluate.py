@@ -10,7 +10,7 @@ from pipeline.calibration import best_temperature
 from pipeline.card import card
 from pipeline.evaluate import evaluate, read_items, refuse_leaks
 from pipeline.figures import calibration_error, figures
-from pipeline.prepare import Row, read_rows
+from pipeline.rows import Row, read_rows
 from shared.errors import RecipeError
 from tests.pipeline.conftest import write_jsonl
 from worker.engine.standin import StandIn

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.prepare import Row, counts, ensure_prepared, key, prepare, read_rows, write_rows
+from pipeline.findings import Findings
+from pipeline.prepare import ensure_prepared, prepare
 from pipeline.recipe import Recipe, load_recipe
+from pipeline.rows import Row, key, read_rows, write_rows
 from shared.errors import RecipeError
-from tests.pipeline.conftest import write_jsonl, write_recipe
+from tests.pipeline.conftest import slot_recipe, write_jsonl, write_recipe
 
 
 def test_an_unknown_label_is_refused_with_file_and_row(recipe: Recipe, tmp_path: Path) -> None:
@@ -100,7 +102,6 @@ def test_rows_survive_their_file(tmp_path: Path) -> None:
     row = Row("7", "换行\u2028在此", "其他", "authored", "train", 2)
     write_rows([row], tmp_path)
     assert read_rows(tmp_path, "train") == [row]
-    assert "其他" in counts([row])
 
 
 def test_missing_rows_say_which_command_makes_them(tmp_path: Path) -> None:
@@ -108,11 +109,103 @@ def test_missing_rows_say_which_command_makes_them(tmp_path: Path) -> None:
         read_rows(tmp_path, "train")
 
 
+def test_all_unknown_labels_are_named_up_to_a_bound(recipe: Recipe, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "news.jsonl", [{"text": f"第{n}条新闻", "label": f"杂{n}"} for n in range(30)])
+    with pytest.raises(RecipeError, match=r"row 1: label '杂0'.*row 20: label '杂19'; and 10 more: not in"):
+        prepare(recipe, tmp_path)
+
+
+LONG = "央行宣布下调金融机构存款准备金率零点五个百分点，释放长期资金约一万亿元，市场流动性保持合理充裕"
+
+
+def held_out_by(folder: Path, how: str, share: float = 0.3) -> Recipe:
+    return load_recipe(
+        write_recipe(folder, lambda text: text.replace("held_out = 0.0", f"held_out = {share}\n{how}"))
+    )
+
+
+def test_near_copies_never_stand_on_both_sides_and_the_training_side_goes(tmp_path: Path) -> None:
+    recipe = held_out_by(tmp_path, 'held_out_by = "order"', 0.25)
+    texts = [LONG[:-2], "沪指收涨", "国际油价大跌", LONG]
+    labels = ["市场", "市场", "市场", "央行"]
+    write_jsonl(
+        tmp_path / "news.jsonl",
+        [
+            {"text": t, "label": label, "id": f"n{n}"}
+            for n, (t, label) in enumerate(zip(texts, labels, strict=True))
+        ],
+    )
+    findings = Findings()
+    assert [row.id for row in prepare(recipe, tmp_path, findings)] == ["n3", "n1", "n2"]
+    (repeat,) = findings.conflicts
+    assert (repeat.kept, repeat.dropped, repeat.labels) == ("n3", "n0", ("货币政策", "股市"))
+    assert repeat.across
+    assert findings.left_out == {"nearly another row": 1}
+    lenient = recipe.model_copy(update={"near_duplicates": 0.0})
+    assert len(prepare(lenient, tmp_path)) == 4
+
+
+def test_rows_can_be_held_out_by_time_and_those_of_one_moment_stay_together(tmp_path: Path) -> None:
+    recipe = held_out_by(tmp_path, 'held_out_by = "time"\nheld_out_field = "at"')
+    days = ["2026-03-01", "2026-01-05T08:00:00", "2026-03-01", "2026-02-01", "2026-01-01"]
+    rows = [{"text": f"第{n}条", "label": "市场", "at": day, "id": n} for n, day in enumerate(days)]
+    write_jsonl(tmp_path / "news.jsonl", rows)
+    assert {row.id for row in prepare(recipe, tmp_path) if row.split == "held_out"} == {"0", "2"}
+    write_jsonl(tmp_path / "news.jsonl", [*rows, {"text": "末", "label": "市场", "at": "gestern"}])
+    with pytest.raises(RecipeError, match=r"news\.jsonl, row 6: at 'gestern' is no time"):
+        prepare(recipe, tmp_path)
+
+
+def test_rows_can_be_held_out_by_source(tmp_path: Path) -> None:
+    recipe = held_out_by(tmp_path, 'held_out_by = "source"\nheld_out_field = "site"')
+    rows = [{"text": f"第{n}条新闻", "label": "市场", "site": f"site {n % 12}"} for n in range(120)]
+    write_jsonl(tmp_path / "news.jsonl", rows)
+    sites: dict[str, set[str]] = {}
+    for row in prepare(recipe, tmp_path):
+        sites.setdefault(row.split, set()).add(rows[int(row.id.split(":")[1]) - 1]["site"])
+    assert sites["held_out"]
+    assert sites["held_out"] | sites["train"] == {f"site {n}" for n in range(12)}
+    assert not sites["held_out"] & sites["train"]
+
+
+def test_a_row_carries_a_value_for_each_slot_and_the_others_that_are_right_too(tmp_path: Path) -> None:
+    recipe = slot_recipe(tmp_path)
+    write_jsonl(
+        tmp_path / "news.jsonl",
+        [
+            {"text": "国内公司", "labels": ["中国", "公司", "行业"], "raw": ["中国", "公司", "行 业"]},
+            {"text": "只有话题", "labels": ["公司"], "raw": ["公司"]},
+        ],
+    )
+    findings = Findings()
+    (row,) = prepare(recipe, tmp_path, findings)
+    assert (row.label, row.also) == ("中国、公司", ("中国、行业",))
+    assert row.published == ("中国", "公司", "行 业")
+    assert [one.label for one in row.answered] == ["中国、公司", "中国、行业"]
+    assert findings.left_out == {"dropped by the recipe, or no value for a slot": 1}
+    write_jsonl(tmp_path / "news.jsonl", [{"text": "x", "labels": ["中国", "打新"], "raw": []}])
+    with pytest.raises(RecipeError, match=r"row 1: label '打新'"):
+        prepare(recipe, tmp_path)
+
+
+def test_slots_can_stand_in_fields_of_their_own(tmp_path: Path) -> None:
+    fields = 'slots = { region = "where", topic = "what" }'
+    recipe = slot_recipe(tmp_path, lambda text: text.replace('label = "labels"\npublished = "raw"', fields))
+    write_jsonl(tmp_path / "news.jsonl", [{"text": "国内公司", "where": "中国", "what": "公司"}])
+    assert [row.label for row in prepare(recipe, tmp_path)] == ["中国、公司"]
+    half = slot_recipe(
+        tmp_path, lambda text: text.replace('label = "labels"', 'slots = { region = "where" }')
+    )
+    with pytest.raises(RecipeError, match="slots must name a field for each of region, topic"):
+        prepare(half, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "field"),
     [
         ("hidden = 32", 'hidden = "wide"', "model.hidden"),
         ("label_epochs = 80", "label_epochs = 0", "training.label_epochs"),
+        ("held_out = 0.0", 'held_out_by = "time"', "held_out_field"),
         ('group = "authored"', 'groop = "authored"', "groop"),
         (
             "held_out = 0.0",

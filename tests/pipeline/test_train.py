@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 
 from pipeline import training
 from pipeline.batches import Noise, balanced, collate, cut, encode
-from pipeline.prepare import Row, read_rows
 from pipeline.recipe import Recipe
+from pipeline.rows import Row, read_rows
 from pipeline.tokenizer import SPECIAL
 from pipeline.train import make_model, make_tokenizer, run
 from pipeline.training import Phase, weighted_loss

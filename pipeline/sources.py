@@ -1,0 +1,172 @@
+"""A source's file -> rows with labels of the taxonomy and a split."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pipeline.findings import Findings
+from pipeline.recipe import Recipe, Source
+from pipeline.rows import Row, clean, key, without_links
+from pipeline.tables import Numbered, read_table
+from shared.errors import RecipeError
+from shared.taxonomy import Taxonomy
+
+LINKS_KEPT = 0.2  # of training rows: what is served may hold links, what is learned should not be links
+NO_ANSWER = "dropped by the recipe, or no value for a slot"
+MOST_NAMED = 20  # unknown labels named in one refusal
+
+
+def rows_of(
+    source: Source, recipe: Recipe, data: Path, taxonomy: Taxonomy, findings: Findings
+) -> Iterator[Row]:
+    """The rows of a source, in the file's order.
+
+    Raises:
+        RecipeError: the file cannot be read, or holds labels that nothing knows; names file and rows.
+    """
+    base = data if source.beside == "data" else recipe.folder
+    joined = _joined_labels(source, base)
+    values = read_table(base / source.file, _needs(source, taxonomy))
+    is_held_out = _splitter(source, values)
+    reader = LabelReader(source, taxonomy, recipe)
+    unknown: list[str] = []
+    for place, (number, value) in enumerate(values):
+        text = clean(str(value.get(source.text) or ""))
+        if joined is not None and value.get("id") not in joined:
+            findings.left_out["no label in the file of labels"] += 1
+            continue
+        if not key(text):
+            findings.left_out["no text"] += 1
+            continue
+        given = joined[value["id"]] if joined is not None else reader.given(value)
+        answers = reader.answers(given, text)
+        if isinstance(answers, Unknown):
+            unknown.append(f"row {number}: label {answers.name!r}")
+            continue
+        if not answers:
+            findings.left_out[NO_ANSWER + (", text kept" if source.keep_dropped else "")] += 1
+        split = _split(text, source, is_held_out(place, text)) if answers else "unlabelled"
+        if answers or source.keep_dropped:
+            text = text if split == "held_out" or place_of(text, "link") < LINKS_KEPT else without_links(text)
+            identity = str(value.get("id", f"{Path(source.file).name}:{number}"))
+            published = tuple(map(str, value[source.published])) if source.published else ()
+            label, *also = answers or [""]
+            yield Row(identity, text, label, source.group, split, source.repeat, tuple(also), published)
+    if unknown:
+        raise RecipeError(_refusal(source, unknown))
+
+
+class Unknown:
+    """A label that neither taxonomy nor recipe knows."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+
+class LabelReader:
+    """What a source calls a row -> what the model shall answer."""
+
+    def __init__(self, source: Source, taxonomy: Taxonomy, recipe: Recipe):
+        self._source = source
+        self._names = set(taxonomy.names)
+        self._slots = taxonomy.slots
+        self._template = recipe.prompt
+
+    def given(self, value: dict[str, Any]) -> Any:
+        """The label field; with a field for each slot, a list of their values."""
+        if self._source.slots:
+            return [value.get(field) for field in self._source.slots.values()]
+        return value.get(self._source.label)
+
+    def answers(self, given: Any, text: str) -> list[str] | Unknown:
+        """The right answers, best first; none where the recipe drops the row or a slot has no value."""
+        if not self._slots:
+            label = self._mapped(str(given), text)
+            return Unknown(str(given)) if label and label not in self._names else [label] if label else []
+        values = given.split(self._template.label_separator) if isinstance(given, str) else list(given or [])
+        mapped = [label for value in values if (label := self._mapped(str(value), text))]
+        for label in mapped:
+            if label not in self._names:
+                return Unknown(label)
+        found = [[label for label in mapped if label in known] for known in self._slots.values()]
+        return [
+            self._template.fill(**dict(zip(self._slots, chosen, strict=True))) for chosen in product(*found)
+        ]
+
+    def _mapped(self, given: str, text: str) -> str:
+        """The taxonomy's label; "" for one that the recipe drops; `given` when nothing maps it."""
+        for ruling in self._source.rulings:
+            if ruling.applies(given, text):
+                return ruling.label
+        if given in self._source.drop:
+            return ""
+        return given if self._source.map is None else self._source.map.get(given, given)
+
+
+def place_of(text: str, purpose: str) -> float:
+    """A number in [0, 1) that depends on nothing but the text and what it is for."""
+    return int.from_bytes(hashlib.sha256(f"{purpose} {key(text)}".encode()).digest()[:8]) / 2**64
+
+
+def _needs(source: Source, taxonomy: Taxonomy) -> list[str]:
+    """Fields that every row must have."""
+    labels = [] if source.labels_file else [*source.slots.values()] or [source.label]
+    missing = set(taxonomy.slots) - set(source.slots) if source.slots else set()
+    if missing or (set(source.slots) - set(taxonomy.slots)):
+        raise RecipeError(
+            f"source {source.name!r}: slots must name a field for each of {', '.join(taxonomy.slots)}"
+        )
+    more = [field for field in (source.published, source.held_out_field) if field]
+    return [source.text, *labels, *more, *(["id"] if source.labels_file else [])]
+
+
+def _joined_labels(source: Source, base: Path) -> dict[Any, Any] | None:
+    if source.labels_file is None:
+        return None
+    rows = read_table(base / source.labels_file, ["id", source.label])
+    return {value["id"]: value[source.label] for _, value in rows}
+
+
+def _splitter(source: Source, values: Sequence[Numbered]) -> Callable[[int, str], bool]:
+    """Says of a row, by its place and text, whether it is held out."""
+    field = source.held_out_field or ""
+    first = round(len(values) * (1 - source.held_out))
+    if source.held_out_by == "order":
+        return lambda place, _: place >= first
+    if source.held_out_by == "source":
+        return lambda place, _: place_of(str(values[place][1][field]), "held out") < source.held_out
+    if source.held_out_by == "time":
+        times = [_time(source, number, value[field]) for number, value in values]
+        if first == len(times):
+            return lambda *_: False
+        boundary = sorted(times)[first]  # rows of one moment stay together
+        return lambda place, _: times[place] >= boundary
+    return lambda _, text: place_of(text, "held out") < source.held_out
+
+
+def _time(source: Source, number: int, value: Any) -> float:
+    """Seconds, of a number or a date as in ISO 8601."""
+    try:
+        if isinstance(value, datetime):
+            return value.timestamp()
+        return float(value) if not isinstance(value, str) else datetime.fromisoformat(value).timestamp()
+    except (ValueError, TypeError):
+        raise RecipeError(
+            f"{source.file}, row {number}: {source.held_out_field} {value!r} is no time; "
+            "write seconds, or a date like 2026-01-31 or 2026-01-31T08:00:00"
+        ) from None
+
+
+def _split(text: str, source: Source, held_out: bool) -> str:
+    if held_out:
+        return "held_out"
+    return "calibration" if place_of(text, "calibration") < source.calibration else "train"
+
+
+def _refusal(source: Source, unknown: Sequence[str]) -> str:
+    named = "; ".join(unknown[:MOST_NAMED])
+    more = f"; and {len(unknown) - MOST_NAMED} more" if len(unknown) > MOST_NAMED else ""
+    return f"{source.file}, {named}{more}: not in the taxonomy, and nothing in the recipe maps or drops it"
