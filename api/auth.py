@@ -14,7 +14,7 @@ from shared.redis_keys import Keys
 from shared.settings import Settings
 
 WRONG_KEYS, WINDOW_MS = 10, 60_000  # attempts of one address
-OPEN = {"operations.health", "operations.ready"}  # probes carry no key
+OPEN = {"operations.health", "operations.ready"}  # probes carry no key, nor does OPTIONS
 
 
 class Auth:
@@ -36,7 +36,7 @@ class Auth:
         Raises:
             ApiError: 401, no key or a wrong one; 429, too many wrong ones from this address.
         """
-        if request.endpoint and request.endpoint not in OPEN:
+        if request.endpoint and request.endpoint not in OPEN and request.method != "OPTIONS":
             g.client = self._by_key() if self._keyring else self._by_address()
 
     def _by_address(self) -> Client:

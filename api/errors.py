@@ -8,10 +8,17 @@ import logging
 import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
+from urllib.parse import quote
 
 from flask import Flask, Response, request
 from redis import RedisError
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from werkzeug.exceptions import (
+    ClientDisconnected,
+    HTTPException,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+)
 
 from api.codes import Code
 from api.responses import json_response
@@ -96,10 +103,12 @@ def _from_http(error: HTTPException) -> ApiError:
         return ApiError(405, "method_not_allowed", message, headers={"Allow": allowed})
     if isinstance(error, RequestEntityTooLarge):
         return ApiError(413, "body_too_large", "The request body is too large; send fewer or shorter texts.")
+    if isinstance(error, ClientDisconnected):
+        return ApiError(408, "body_too_slow", "The request body did not come in time, or not to its end.")
     return ApiError(400, "http_error", error.description or "The request failed.")
 
 
 def _unexpected(error: Exception) -> Response:
     where = "".join(traceback.format_tb(error.__traceback__))  # no message: it may quote the news
-    log.error("unexpected %s in %s %s\n%s", type(error).__name__, request.method, request.path, where)
+    log.error("unexpected %s in %s %s\n%s", type(error).__name__, request.method, quote(request.path), where)
     return error_response(ApiError(500, "internal_error", "The server failed on this request; it is logged."))

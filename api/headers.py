@@ -16,6 +16,8 @@ from urllib.parse import quote
 
 from flask import Flask, Response, g, request
 
+from api.logs import REQUEST_ID
+
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 SAFE = {
     "Cache-Control": "no-store",
@@ -55,6 +57,7 @@ def logged_path() -> str:
 def _name_request() -> None:
     asked = request.headers.get("x-request-id", "")
     g.request_id = asked if SANE_REQUEST_ID.fullmatch(asked) else new_request_id()
+    REQUEST_ID.set(g.request_id)
     request.environ["wiredesk.path"] = logged_path()  # for the access log
 
 
@@ -68,6 +71,7 @@ def _complete(response: Response) -> Response:
         response.headers.update(g.limits.headers())
     if request.method == "OPTIONS" and response.status_code == 200:
         response.status_code = 204
+        response.headers["Allow"] = ", ".join(sorted(response.allow))
         del response.headers["Content-Type"]
     return response
 

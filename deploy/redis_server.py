@@ -44,7 +44,7 @@ def find_server() -> Path:
 
 
 def command(server: Path, data: Path, where: int | Path) -> list[str]:
-    """How to start the server: append-only file, nothing evicted.
+    """How to start the server: append-only file, nothing evicted, no text in its slow log.
 
     Args:
         data: folder of the append-only file.
@@ -56,7 +56,8 @@ def command(server: Path, data: Path, where: int | Path) -> list[str]:
         address = ["--port", str(where), "--bind", "127.0.0.1"]
     durable = ["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
     bounded = ["--maxmemory", "512mb", "--maxmemory-policy", "noeviction"]
-    return [str(server), *address, "--dir", str(data), *durable, *bounded, "--daemonize", "no"]
+    discreet = ["--slowlog-log-slower-than", "-1"]  # it would keep the arguments: texts of news
+    return [str(server), *address, "--dir", str(data), *durable, *bounded, *discreet, "--daemonize", "no"]
 
 
 def socket_path(data: Path) -> Path:

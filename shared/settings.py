@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     rate_per_minute: Count = Field(10, description="texts a minute per client; 0 is no limit")
     rate_per_hour: Count = Field(100, description="texts an hour over all clients; 0 is no limit")
     sync_timeout: float = Field(120, gt=0, le=3600, description="seconds that a synchronous POST waits")
+    read_timeout: float = Field(
+        10, gt=0, le=3600, description="seconds for a request's head to come, and then for its body"
+    )
     queue_timeout: float = Field(
         86_400, gt=0, le=604_800, description="seconds after which a text that nobody began expires"
     )
