@@ -27,6 +27,7 @@ class Stack(Process):
             "rate_per_minute": 0,
             "rate_per_hour": 0,
         } | settings
+        self.flower = f"http://127.0.0.1:{ours['flower_port']}"
         environment = {f"WIREDESK_{name.upper()}": str(value) for name, value in ours.items()}
         folder.mkdir(exist_ok=True)
         super().__init__([sys.executable, "-m", "deploy.up"], folder / "terminal.log", environment)
