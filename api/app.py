@@ -3,6 +3,7 @@
 from flask import Flask
 
 from api import admin, inference, jobs, operations
+from api.documentation import register_documentation
 from api.errors import register_error_handlers
 from api.headers import register_headers
 from api.service import Service
@@ -11,12 +12,14 @@ from shared.settings import Settings, settings
 
 def create_app(config: Settings) -> Flask:
     app = Flask("api", static_folder=None)
+    app.url_map.merge_slashes = False  # an answer, not a redirect
     app.config["MAX_CONTENT_LENGTH"] = largest_body(config)
     app.extensions["wiredesk"] = Service.start(config)
     app.register_blueprint(inference.routes)
     app.register_blueprint(jobs.routes)
     app.register_blueprint(operations.routes)
     app.register_blueprint(admin.routes)
+    register_documentation(app, keys=bool(config.keys_file))
     register_error_handlers(app)
     register_headers(app, config.cors_origins)
     app.before_request(app.extensions["wiredesk"].auth.identify)

@@ -11,6 +11,7 @@ from api.auth import caller
 from api.body import parse
 from api.clients import Client
 from api.errors import ApiError
+from api.parameters import idempotency_key
 from api.requests import ChatRequest, ClassifyRequest, CompletionRequest, JobRequest, WritingRequest
 from api.schemas import CLASSIFIER
 from api.service import Service
@@ -19,7 +20,6 @@ from shared.job import Endpoint, Priority, Request
 CLASSIFY: Endpoint = "/v1/classify"
 CHAT: Endpoint = "/v1/chat/completions"
 COMPLETIONS: Endpoint = "/v1/completions"
-LONGEST_KEY = 255  # characters of an Idempotency-Key
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _terms(desk: Service, client: Client, asked: Asked, waits: bool, later: bool
         priority=_priority(client, asked.wishes.priority),
         waits=waits,
         expires_in=asked.wishes.expires_in,
-        idempotency_key=_idempotency_key(),
+        idempotency_key=idempotency_key(),
         digests=[served.digest(text, asked.work.labels) for text in asked.work.texts] if served else (),
         store=store,
         later=later,
@@ -101,14 +101,6 @@ def _priority(client: Client, asked: Priority | None) -> Priority:
         message = "Your key may ask for bulk priority only; send 'bulk' or leave 'priority' out."
         raise ApiError(403, "priority_not_allowed", message, "priority")
     return asked or client.priority
-
-
-def _idempotency_key() -> str | None:
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
-        message = f"Idempotency-Key must be 1 to {LONGEST_KEY} printable ASCII characters."
-        raise ApiError(400, "invalid_idempotency_key", message, "Idempotency-Key")
-    return key
 
 
 def _asked_to_classify(desk: Service, body: dict) -> Asked:

@@ -14,7 +14,9 @@ from shared.redis_keys import Keys
 from shared.settings import Settings
 
 WRONG_KEYS, WINDOW_MS = 10, 60_000  # attempts of one address
-OPEN = {"operations.health", "operations.ready"}  # probes carry no key, nor does OPTIONS
+PROBES = {"operations.health", "operations.ready"}  # carry no key, nor does OPTIONS
+PAGES = {"documentation.describe", "documentation.show", "documentation.show_part"}  # say what is public
+OPEN = PROBES | PAGES
 
 
 class Auth:

@@ -9,29 +9,71 @@ from api.admission import Admitted
 from api.answers import answer
 from api.asking import CHAT, CLASSIFY, COMPLETIONS, Asked, admit, understand
 from api.body import read_json_object
+from api.chunks import ChatChunk, TextChunk
+from api.documented import ASKS, WAITS, Answer, documented
 from api.errors import ApiError, error_response
+from api.parameters import ACCEPTED_HEADERS, LIMITS, AskingHeaders
 from api.prefer import Preferences, preferences
+from api.requests import ChatRequest, ClassifyRequest, CompletionRequest
 from api.responses import json_response
+from api.schemas import ChatClassification, ChatCompletion, Classification, Completion, JobStatus
 from api.service import Service, service
 from api.streaming import Stream
 from api.waiting import ClientGone
 from shared.job import Endpoint
 
 routes = Blueprint("inference", __name__)
+ANSWERED = ("Preference-Applied", "X-Cache", "Idempotency-Replayed", *LIMITS)
+LATER = Answer(text="Only to `Prefer: respond-async`: the job.", body=JobStatus, headers=ACCEPTED_HEADERS)
 
 
 @routes.post(CLASSIFY)
+@documented(
+    "Labels for texts",
+    request=ClassifyRequest,
+    headers=AskingHeaders,
+    answers={200: Answer(text="The labels.", body=Classification, headers=ANSWERED), 202: LATER},
+    errors=(*ASKS, *WAITS, "wrong_model", "labels_not_supported"),
+)
 def classify() -> Response:
+    """One text or several, each with a probability for every label."""
     return _answer_now(CLASSIFY, read_json_object())
 
 
 @routes.post(COMPLETIONS)
+@documented(
+    "Text after a prompt",
+    request=CompletionRequest,
+    headers=AskingHeaders,
+    answers={
+        200: Answer(text="The texts.", body=Completion, events=TextChunk, headers=ANSWERED),
+        202: LATER,
+    },
+    errors=(*ASKS, *WAITS, "wrong_model"),
+)
 def complete() -> Response:
+    """OpenAI's completions, by the model's own id."""
     return _answer_now(COMPLETIONS, read_json_object())
 
 
 @routes.post(CHAT)
+@documented(
+    "A label or a text, in OpenAI's chat",
+    request=ChatRequest,
+    headers=AskingHeaders,
+    answers={
+        200: Answer(
+            text="The classifier's sentence, or the text.",
+            body=ChatClassification | ChatCompletion,
+            events=ChatChunk,
+            headers=ANSWERED,
+        ),
+        202: LATER,
+    },
+    errors=(*ASKS, *WAITS),
+)
 def chat() -> Response:
+    """`news-classifier` files the last user message; the model's own id answers the conversation."""
     return _answer_now(CHAT, read_json_object())
 
 

@@ -1,13 +1,17 @@
 """The routes for operators and clients that look around: health, ready, stats, models."""
 
+from collections.abc import Mapping
 from statistics import fmean, quantiles
 
 from flask import Blueprint, Response
 from redis import RedisError
 
+from api.documented import READS_QUEUE, Answer, documented
 from api.errors import ApiError
+from api.models import Worker
+from api.operations_schemas import Health, NoTimes, NotReady, Ready, Rejected, Stats, Times, WorkerStats
 from api.responses import json_response
-from api.schemas import ModelList
+from api.schemas import Model, ModelList
 from api.service import Service, service
 
 routes = Blueprint("operations", __name__)
@@ -22,27 +26,44 @@ REJECTED = {
 
 
 @routes.get("/health")
+@documented("Alive", answers={200: Answer(text="Yes.", body=Health)}, errors=("internal_error",))
 def health() -> Response:
     """This process is alive; asks nobody else."""
-    return json_response({"status": "ok"})
+    return json_response(Health())
 
 
 @routes.get("/ready")
+@documented(
+    "Ready",
+    answers={
+        200: Answer(text="Yes.", body=Ready),
+        503: Answer(text="No, and why.", body=NotReady, headers=("Retry-After",)),
+    },
+    errors=("internal_error",),
+)
 def ready() -> Response:
     """200 when a request would be answered now, else 503 saying what is missing."""
     missing = _missing(service())
     if not missing:
-        return json_response({"status": "ready"})
-    return json_response({"status": "not ready", "missing": missing}, 503, {"Retry-After": "1"})
+        return json_response(Ready())
+    return json_response(NotReady(missing=missing), 503, {"Retry-After": "1"})
 
 
 @routes.get("/v1/models")
+@documented("Models on offer", answers={200: Answer(text="All of them.", body=ModelList)}, errors=READS_QUEUE)
 def list_models() -> Response:
+    """What the workers serve; empty before any worker came."""
     return json_response(ModelList(data=service().models.served()))
 
 
 @routes.get("/v1/models/<path:model_id>")
+@documented(
+    "One model",
+    answers={200: Answer(text="The model.", body=Model)},
+    errors=("model_not_found", *READS_QUEUE),
+)
 def get_model(model_id: str) -> Response:
+    """Its labels and its revision."""
     for model in service().models.served():
         if model.id == model_id:
             return json_response(model)
@@ -50,6 +71,7 @@ def get_model(model_id: str) -> Response:
 
 
 @routes.get("/stats")
+@documented("Counters and times", answers={200: Answer(text="As of now.", body=Stats)}, errors=READS_QUEUE)
 def stats() -> Response:
     """Counters since the first start, the queue as it is now, and times of recent texts."""
     desk = service()
@@ -65,33 +87,40 @@ def stats() -> Response:
     counters, interactive, bulk, dead_letters, recent, *in_hand = pipe.execute()
     times = [line.split() for line in recent]
     return json_response(
-        {
+        Stats(
             **{name: int(counters.get(name, 0)) for name in COUNTED},
-            "rejected": {
-                name: sum(int(counters.get(f"rejected:{verdict}", 0)) for verdict in verdicts)
-                for name, verdicts in REJECTED.items()
-            },
-            "waiting": interactive + bulk,
-            "waiting_bulk": bulk,
-            "dead_letters": dead_letters,
-            "running": sum(in_hand),
-            "texts": int(counters.get("texts", 0)),
-            "batches": int(counters.get("batches", 0)),
-            "queue_ms": _summary([float(line[0]) for line in times]),
-            "inference_ms": _summary([float(line[1]) for line in times]),
-            "workers": [
-                {
-                    "node": worker.node,
-                    "ready": worker.ready,
-                    "model": worker.name,
-                    "revision": worker.revision,
-                    "device": worker.device,
-                    "quantization": worker.quantization,
-                    "memory_bytes": worker.memory_bytes,
-                }
-                for worker in workers
-            ],
+            rejected=_rejected(counters),
+            waiting=interactive + bulk,
+            waiting_bulk=bulk,
+            dead_letters=dead_letters,
+            running=sum(in_hand),
+            texts=int(counters.get("texts", 0)),
+            batches=int(counters.get("batches", 0)),
+            queue_ms=_summary([float(line[0]) for line in times]),
+            inference_ms=_summary([float(line[1]) for line in times]),
+            workers=[_worker(worker) for worker in workers],
+        )
+    )
+
+
+def _rejected(counters: Mapping[str, str]) -> Rejected:
+    return Rejected(
+        **{
+            name: sum(int(counters.get(f"rejected:{verdict}", 0)) for verdict in verdicts)
+            for name, verdicts in REJECTED.items()
         }
+    )
+
+
+def _worker(worker: Worker) -> WorkerStats:
+    return WorkerStats(
+        node=worker.node,
+        ready=worker.ready,
+        model=worker.name,
+        revision=worker.revision,
+        device=worker.device,
+        quantization=worker.quantization,
+        memory_bytes=worker.memory_bytes,
     )
 
 
@@ -104,8 +133,8 @@ def _missing(desk: Service) -> list[str]:
         return ["Redis does not answer"]
 
 
-def _summary(values: list[float]) -> dict[str, float | int]:
+def _summary(values: list[float]) -> Times | NoTimes:
     if not values:
-        return {"count": 0}
+        return NoTimes()
     p95 = quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]
-    return {"count": len(values), "mean": round(fmean(values), 1), "p95": round(p95, 1)}
+    return Times(count=len(values), mean=round(fmean(values), 1), p95=round(p95, 1))

@@ -1,22 +1,29 @@
 """Every request to the model, as pydantic models: the only definition of each."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Union
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, field_validator
 
 from api.schemas import Schema
-from shared.job import Priority
+from shared.job import Endpoint, Priority
 
 MOST = 2**31 - 1  # of what is counted in tokens
 Text = Annotated[str, Field(min_length=1)]
+IGNORED = Field(None, description="Ignored: the answer would be the same.")
+REFUSED = Field(None, description="Refused unless it asks for what is served anyway.")
 
 
 class JobRequest(Schema):
     """What every request to the model may say about its job."""
 
-    model: str | None = None
-    priority: Priority | None = None
-    expires_in: Annotated[float, Field(gt=0, le=604_800)] | None = None
+    model: str | None = Field(None, description="An id of GET /v1/models; the classifier when left out.")
+    priority: Priority | None = Field(
+        None,
+        description="`bulk` waits while `interactive` texts wait; the highest that you may, when left out.",
+    )
+    expires_in: Annotated[float, Field(gt=0, le=604_800)] | None = Field(
+        None, description="Seconds after which a job that nobody has begun is not wanted any more."
+    )
 
 
 Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
@@ -25,9 +32,15 @@ Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 class ClassifyRequest(JobRequest):
     """One text, or several that are answered together."""
 
-    input: Text | Annotated[list[Text], Field(min_length=1)]
-    labels: Annotated[list[Label], Field(min_length=2, max_length=1000)] | None = None
-    abstain_below: Annotated[float, Field(ge=0, le=1)] | None = None
+    input: Text | Annotated[list[Text], Field(min_length=1)] = Field(
+        description="The text, or a list of texts; each counts for limits, and all are admitted or none."
+    )
+    labels: Annotated[list[Label], Field(min_length=2, max_length=1000)] | None = Field(
+        None, description="Distinct labels to choose from instead of the model's own, where it can."
+    )
+    abstain_below: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="Below this probability a text gets no label and status `uncertain`."
+    )
 
     @field_validator("labels")
     @classmethod
@@ -43,15 +56,21 @@ class ClassifyRequest(JobRequest):
 
 
 class TextPart(Schema):
-    type: Literal["text"]
-    text: str
+    """A piece of a message."""
+
+    type: Literal["text"] = Field(description="Only text is taken.")
+    text: str = Field(description="The text.")
 
 
 class Message(BaseModel):
+    """One message of a conversation. Other fields are ignored."""
+
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[TextPart] | None = None
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"] = Field(
+        description="Who speaks; text is written after the first four only."
+    )
+    content: str | list[TextPart] | None = Field(None, description="The text, or its pieces.")
 
     @property
     def text(self) -> str:
@@ -61,9 +80,11 @@ class Message(BaseModel):
 
 
 class StreamOptions(BaseModel):
+    """Of a streamed answer. Other fields are ignored."""
+
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    include_usage: bool | None = None
+    include_usage: bool | None = Field(None, description="A last chunk says how many tokens were used.")
 
 
 Stop = Annotated[str, Field(min_length=1, max_length=200)]
@@ -72,20 +93,34 @@ Stop = Annotated[str, Field(min_length=1, max_length=200)]
 class WritingRequest(JobRequest):
     """How text is to be written, in OpenAI's fields and our `top_k`."""
 
-    model: str
-    max_tokens: Annotated[int, Field(ge=1, le=MOST)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=0, le=MOST)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    stop: Stop | Annotated[list[Stop], Field(max_length=16)] | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
-    logit_bias: dict[str, float] | None = None
-    n: Literal[1] | None = None
-    user: str | None = None
+    model: str = Field(description="An id of GET /v1/models.")
+    max_tokens: Annotated[int, Field(ge=1, le=MOST)] | None = Field(
+        None, description="Most new tokens; WIREDESK_MAX_NEW_TOKENS at most."
+    )
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(
+        None, description="0 is greedy; 1 when left out."
+    )
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="Draw from the smallest set of likeliest tokens with this probability."
+    )
+    top_k: Annotated[int, Field(ge=0, le=MOST)] | None = Field(
+        None, description="Draw from so many of the likeliest tokens; 0 for all. Not OpenAI's."
+    )
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = Field(
+        None, description="The same seed gives the same text."
+    )
+    stop: Stop | Annotated[list[Stop], Field(max_length=16)] | None = Field(
+        None, description="Texts before which the answer ends."
+    )
+    stream: bool | None = Field(None, description="Answer as server-sent events.")
+    stream_options: StreamOptions | None = Field(None, description="Of a streamed answer.")
+    frequency_penalty: float | None = Field(None, description="0, or left out, where text is written.")
+    presence_penalty: float | None = Field(None, description="0, or left out, where text is written.")
+    logit_bias: dict[str, float] | None = Field(
+        None, description="Empty, or left out, where text is written."
+    )
+    n: Literal[1] | None = REFUSED
+    user: str | None = IGNORED
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -99,13 +134,16 @@ class WritingRequest(JobRequest):
 class CompletionRequest(WritingRequest):
     """An OpenAI completion: text after a prompt, or after each of several."""
 
-    prompt: Text | Annotated[list[Text], Field(min_length=1)]
-    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    prompt: Text | Annotated[list[Text], Field(min_length=1)] = Field(
+        description="The prompt, or a list of prompts; taken as written, control tokens included."
+    )
+    logprobs: Annotated[int, Field(ge=0, le=20)] | None = Field(
+        None, description="The log-probability of each token and of so many alternatives."
+    )
 
-    # Refused unless they say what is served anyway.
-    best_of: Literal[1] | None = None
-    echo: Literal[False] | None = None
-    suffix: None = None
+    best_of: Literal[1] | None = REFUSED
+    echo: Literal[False] | None = REFUSED
+    suffix: None = REFUSED
 
     @property
     def prompts(self) -> tuple[str, ...]:
@@ -117,40 +155,70 @@ class ChatRequest(WritingRequest):
     answer; the model's own id answers the whole conversation with text.
 
     The classifier scores labels, it writes no free text; so fields that steer sampling change
-    nothing and are ignored, and fields that ask for another kind of answer are refused. The table
-    in docs/api.md lists every field for both, and a test compares it with the code.
+    nothing and are ignored, and fields that ask for another kind of answer are refused.
     """
 
-    messages: Annotated[list[Message], Field(min_length=1)]
-    max_completion_tokens: Annotated[int, Field(ge=1, le=MOST)] | None = None
-    logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    # The table in docs/api.md lists every field for both, and a test compares it with the code.
+    messages: Annotated[list[Message], Field(min_length=1)] = Field(description="The conversation.")
+    max_completion_tokens: Annotated[int, Field(ge=1, le=MOST)] | None = Field(
+        None, description="The same as `max_tokens`, and stronger."
+    )
+    logprobs: bool | None = Field(None, description="The log-probability of each token that was written.")
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = Field(
+        None, description="And of so many alternatives; needs `logprobs`."
+    )
 
-    # Ignored: the answer would be the same.
-    metadata: dict[str, str] | None = None
-    parallel_tool_calls: bool | None = None
-    prompt_cache_key: str | None = None
-    prompt_cache_options: Any = None
-    prompt_cache_retention: str | None = None
-    reasoning_effort: str | None = None
-    safety_identifier: str | None = None
-    service_tier: str | None = None
-    store: bool | None = None
-    verbosity: str | None = None
+    metadata: dict[str, str] | None = IGNORED
+    parallel_tool_calls: bool | None = IGNORED
+    prompt_cache_key: str | None = IGNORED
+    prompt_cache_options: Any = IGNORED
+    prompt_cache_retention: str | None = IGNORED
+    reasoning_effort: str | None = IGNORED
+    safety_identifier: str | None = IGNORED
+    service_tier: str | None = IGNORED
+    store: bool | None = IGNORED
+    verbosity: str | None = IGNORED
 
-    # Refused unless they say what is served anyway.
-    audio: None = None
-    function_call: Literal["none"] | None = None
-    functions: Annotated[list[Any], Field(max_length=0)] | None = None
-    modalities: list[Literal["text"]] | None = None
-    moderation: None = None
-    prediction: None = None
-    response_format: dict[Literal["type"], Literal["text"]] | None = None
-    tool_choice: Literal["none"] | None = None
-    tools: Annotated[list[Any], Field(max_length=0)] | None = None
-    web_search_options: None = None
+    audio: None = REFUSED
+    function_call: Literal["none"] | None = REFUSED
+    functions: Annotated[list[Any], Field(max_length=0)] | None = REFUSED
+    modalities: list[Literal["text"]] | None = REFUSED
+    moderation: None = REFUSED
+    prediction: None = REFUSED
+    response_format: dict[Literal["type"], Literal["text"]] | None = REFUSED
+    tool_choice: Literal["none"] | None = REFUSED
+    tools: Annotated[list[Any], Field(max_length=0)] | None = REFUSED
+    web_search_options: None = REFUSED
 
     @property
     def news(self) -> str | None:
         """The last user message; None without one."""
         return next((m.text for m in reversed(self.messages) if m.role == "user"), None)
+
+
+REQUESTS: dict[Endpoint, type[JobRequest]] = {
+    "/v1/classify": ClassifyRequest,
+    "/v1/chat/completions": ChatRequest,
+    "/v1/completions": CompletionRequest,
+}
+"""What each route that asks the model takes."""
+
+
+def job_request(endpoint: Endpoint) -> type[BaseModel]:
+    """What POST /v1/jobs takes for a route: the route's own request, named, and not streamed."""
+    asked = REQUESTS[endpoint]
+    named = Field(description="The route whose work this is.")
+    polled = Field(None, description="A job is polled, so nothing can be streamed.")
+    fields: dict[str, Any] = {"endpoint": (Literal[endpoint], named)}
+    if "stream" in asked.model_fields:
+        fields["stream"] = (Literal[False] | None, polled)
+    return create_model(
+        asked.__name__.replace("Request", "Job"), __base__=asked, __doc__=asked.__doc__, **fields
+    )
+
+
+AnyJob: Any = Annotated[
+    Union[tuple(job_request(endpoint) for endpoint in REQUESTS)],  # noqa: UP007 (made of what there is)
+    Field(discriminator="endpoint"),
+]
+"""What POST /v1/jobs takes."""

@@ -1,132 +1,178 @@
 """Every answer of the api, as pydantic models: the only definition of each (requests: api/requests.py)."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.codes import Code
 from shared.job import Endpoint, Priority, State
 
 CLASSIFIER = "news-classifier"
-FinishReason = Literal["stop", "length"]
+
+Created = Annotated[int, Field(description="When the request was accepted, in Unix seconds.")]
+FinishReason = Annotated[
+    Literal["stop", "length"],
+    Field(description="`stop` at the end of turn or before a stop text, `length` at the token limit."),
+]
+Label = Annotated[str, Field(description="The likeliest label.")]
+ModelId = Annotated[str, Field(description="The id of the model that answered (GET /v1/models).")]
+Probability = Annotated[float, Field(description="The calibrated probability of the likeliest label.")]
+Probabilities = Annotated[
+    dict[str, float], Field(description="Label -> probability; over the model's labels, calibrated.")
+]
+LabelMass = Annotated[
+    float,
+    Field(description="The model's own probability, before that, of answering with any label at all."),
+]
+Truncated = Annotated[
+    bool, Field(description="The text was longer than the model reads; its start and its end were kept.")
+]
 
 
 class Schema(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    """Answers always have all their fields, unless their class says otherwise."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_serialization_defaults_required=True)
 
 
 class Usage(Schema):
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
+    """Tokens that were read and written."""
+
+    prompt_tokens: int = Field(description="Tokens of the prompt.")
+    completion_tokens: int = Field(description="Tokens of the answer.")
+    total_tokens: int = Field(description="Both together.")
 
 
 class ErrorDetail(Schema):
-    message: str
-    type: str
-    param: str | None
-    code: Code
+    """OpenAI's `error` object."""
+
+    message: str = Field(description="What is wrong and how to mend it.")
+    type: str = Field(description="OpenAI's kind of error, by status.")
+    param: str | None = Field(description="The field, parameter or header that is wrong.")
+    code: Code = Field(description="What is wrong, for programs; the list is complete.")
 
 
 class Problem(Schema):
     """The body of every answer that is no success: RFC 9457's members beside OpenAI's `error`."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+    type: str = Field(description="`urn:wiredesk:error:` and the code.")
+    title: str = Field(description="The status in words.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="The same as `error.message`.")
     error: ErrorDetail
-    job_id: str | None = None
+    job_id: str = Field("", description="Only after a timeout: the job that goes on.")
 
 
 class Scored(Schema):
-    """One text's answer. probabilities sum to 1; label_mass is the model's own probability, before
-    that normalisation, of answering with any label at all. Without a label where the highest
-    probability is below the request's abstain_below."""
+    """One text's answer."""
 
-    label: str | None
-    status: Literal["classified", "uncertain"]
-    probability: float
-    probabilities: dict[str, float]
-    label_mass: float
-    truncated: bool
+    label: str | None = Field(description="The likeliest label; null where `status` is `uncertain`.")
+    status: Literal["classified", "uncertain"] = Field(
+        description="`uncertain`: the highest probability is below the request's `abstain_below`."
+    )
+    probability: Probability
+    probabilities: Probabilities
+    label_mass: LabelMass
+    truncated: Truncated
     usage: Usage
 
 
 class ScoredLabels(Scored):
-    """From a model that gives each label a verdict of its own: `labels` are those that apply."""
+    """One text's answer from a model that gives each label a verdict of its own."""
 
-    labels: list[str]
+    labels: list[str] = Field(description="The labels that apply: those with a probability of .5 or more.")
 
 
 class ScoredSlots(Scored):
-    """From a model that answers in slots: the probabilities of each slot's values, given those before it."""
+    """One text's answer from a model that answers in slots."""
 
-    slots: dict[str, dict[str, float]]
+    slots: dict[str, dict[str, float]] = Field(
+        description="Slot -> value -> probability, given the values of the slots before it."
+    )
 
 
 class Failed(Schema):
+    """Stands in the place of a text that failed while others did not."""
+
     error: ErrorDetail
 
 
 class Timing(Schema):
-    queue_ms: int
-    inference_ms: float
+    """What the request waited for."""
+
+    queue_ms: int = Field(description="Milliseconds in the queue.")
+    inference_ms: float = Field(description="Milliseconds of the engine steps that it took part in.")
 
 
 class Classification(Schema):
-    id: str
-    object: Literal["classification"] = "classification"
-    created: int
-    model: str
-    results: list[ScoredLabels | ScoredSlots | Scored | Failed]
+    """The labels of one text or several."""
+
+    id: str = Field(description="The id of the job that did it.")
+    object: Literal["classification"] = Field("classification", description="What this is.")
+    created: Created
+    model: ModelId
+    results: list[ScoredLabels | ScoredSlots | Scored | Failed] = Field(
+        description="One for each text, in order."
+    )
     timing: Timing
 
 
 class ChatMessage(Schema):
-    role: Literal["assistant"] = "assistant"
-    content: str
-    refusal: None = None
+    """The assistant's answer."""
+
+    role: Literal["assistant"] = Field("assistant", description="Whose message it is.")
+    content: str = Field(description="The sentence with the label, or the text that was written.")
+    refusal: None = Field(None, description="Always null.")
 
 
 class TopLogprob(Schema):
-    token: str
-    logprob: float
-    bytes: list[int] | None
+    """A token that could have stood there."""
+
+    token: str = Field(description="The token.")
+    logprob: float = Field(description="Its natural log-probability.")
+    bytes: list[int] | None = Field(description="Its UTF-8 bytes; null where it is no whole character.")
 
 
 class ChatLogprob(TopLogprob):
-    """A token of the answer; `bytes` is null where the token is no whole character."""
+    """A token of the answer."""
 
-    top_logprobs: list[TopLogprob]
+    top_logprobs: list[TopLogprob] = Field(description="The likeliest tokens at this place.")
 
 
 class ChatLogprobs(Schema):
-    content: list[ChatLogprob]
-    refusal: None = None
+    """Log-probabilities of the answer's tokens."""
+
+    content: list[ChatLogprob] = Field(description="Token by token.")
+    refusal: None = Field(None, description="Always null.")
 
 
 class Choice(Schema):
-    index: int = 0
+    """The one answer of a chat."""
+
+    index: int = Field(0, description="Always 0.")
     message: ChatMessage
     finish_reason: FinishReason = "stop"
-    logprobs: ChatLogprobs | None = None
+    logprobs: ChatLogprobs | None = Field(None, description="Where they were asked for.")
 
 
 class ChatLabel(Schema):
-    label: str
-    probability: float
-    probabilities: dict[str, float]
-    label_mass: float
-    truncated: bool
+    """What stands beside a classifier's sentence."""
+
+    label: Label
+    probability: Probability
+    probabilities: Probabilities
+    label_mass: LabelMass
+    truncated: Truncated
 
 
 class Body(Schema):
     """What OpenAI's bodies, whole and streamed, have in common."""
 
-    id: str
-    created: int
-    model: str
+    id: str = Field(description="OpenAI's kind of id.")
+    created: Created
+    model: ModelId
 
 
 class Written(Body):
@@ -137,8 +183,8 @@ class Written(Body):
 class ChatCompletion(Written):
     """What the model has written."""
 
-    object: Literal["chat.completion"] = "chat.completion"
-    choices: list[Choice]
+    object: Literal["chat.completion"] = Field("chat.completion", description="What this is.")
+    choices: list[Choice] = Field(description="Always one.")
 
 
 class ChatClassification(ChatCompletion):
@@ -148,58 +194,72 @@ class ChatClassification(ChatCompletion):
 
 
 class TextLogprobs(Schema):
-    tokens: list[str]
-    token_logprobs: list[float]
-    top_logprobs: list[dict[str, float]]
-    text_offset: list[int]
+    """Log-probabilities of a text's tokens, in four lists of one length."""
+
+    tokens: list[str] = Field(description="The tokens.")
+    token_logprobs: list[float] = Field(description="Their natural log-probabilities.")
+    top_logprobs: list[dict[str, float]] = Field(description="The likeliest tokens at each place.")
+    text_offset: list[int] = Field(description="Where each token begins, in characters of the text.")
 
 
 class TextChoice(Schema):
-    index: int
-    text: str
-    finish_reason: FinishReason | None
-    logprobs: TextLogprobs | None
+    """The text after one prompt."""
+
+    index: int = Field(description="The place of its prompt.")
+    text: str = Field(description="What was written.")
+    finish_reason: FinishReason | None = Field(description="Why it ended; null while it is streamed.")
+    logprobs: TextLogprobs | None = Field(description="Where they were asked for.")
 
 
 class Completion(Written):
-    object: Literal["text_completion"] = "text_completion"
-    choices: list[TextChoice]
+    """The texts after the prompts."""
+
+    object: Literal["text_completion"] = Field("text_completion", description="What this is.")
+    choices: list[TextChoice] = Field(description="One for each prompt, in order.")
 
 
 class JobStatus(Schema):
-    """A job as its client sees it; times are Unix seconds, position counts the texts before it."""
+    """A job as its client sees it. Fields that do not apply (yet) are left out."""
 
-    id: str
-    object: Literal["job"] = "job"
-    endpoint: Endpoint
-    status: State
-    priority: Priority
-    position: int | None = None
-    attempts: int = 0
-    created_at: int
-    started_at: int | None = None
-    finished_at: int | None = None
-    result: Classification | ChatClassification | ChatCompletion | Completion | None = None
-    error: ErrorDetail | None = None
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+    id: str = Field(description="The job's id: without keys the secret that lets its result be read.")
+    object: Literal["job"] = Field("job", description="What this is.")
+    endpoint: Endpoint = Field(description="The route whose body `result` will be.")
+    status: State = Field(description="Where the job is; the last four are final.")
+    priority: Priority = Field(description="`bulk` waits while `interactive` texts wait.")
+    position: int | None = Field(None, description="Texts that wait before it, while it is queued.")
+    attempts: int = Field(0, description="How often a worker has begun it.")
+    created_at: Created
+    started_at: int | None = Field(None, description="When a worker began it, in Unix seconds.")
+    finished_at: int | None = Field(None, description="When it ended, in Unix seconds.")
+    result: Classification | ChatClassification | ChatCompletion | Completion | None = Field(
+        None, description="Exactly the body of the synchronous call."
+    )
+    error: ErrorDetail | None = Field(None, description="Why there is no result.")
 
 
 class JobList(Schema):
-    """One page of a client's jobs, without their results; `after=<id of the last>` gives the next."""
+    """One page of a client's jobs, newest first."""
 
-    object: Literal["list"] = "list"
-    data: list[JobStatus]
-    has_more: bool
+    object: Literal["list"] = Field("list", description="What this is.")
+    data: list[JobStatus] = Field(description="The jobs, without their results.")
+    has_more: bool = Field(description="Whether `after=<id of the last>` gives more.")
 
 
 class Model(Schema):
-    id: str
-    object: Literal["model"] = "model"
-    created: int
-    owned_by: Literal["wiredesk"] = "wiredesk"
-    labels: list[str]
-    revision: str
+    """A model on offer."""
+
+    id: str = Field(description="What a request's `model` may be.")
+    object: Literal["model"] = Field("model", description="What this is.")
+    created: int = Field(description="Always 0.")
+    owned_by: Literal["wiredesk"] = Field("wiredesk", description="Always the same.")
+    labels: list[str] = Field(description="The labels that it answers with; none for one that writes text.")
+    revision: str = Field(description="Changes with the weights.")
 
 
 class ModelList(Schema):
-    object: Literal["list"] = "list"
-    data: list[Model]
+    """The models on offer; none before any worker came."""
+
+    object: Literal["list"] = Field("list", description="What this is.")
+    data: list[Model] = Field(description="The models.")

@@ -9,6 +9,7 @@ from redis import Redis
 from api.app import create_app
 from shared.redis_keys import Keys
 from shared.settings import Settings
+from tests.contract import CheckedClient
 from tests.services import PREFIX, RedisServer, Worker, running
 from tests.waiting import wait_until
 from worker.engine.standin import StandIn
@@ -24,11 +25,14 @@ def worker(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def make_client(redis_server: RedisServer, redis: Redis) -> Callable[..., FlaskClient]:
-    """A client of an api with these settings; no rate limits unless the test sets them."""
+    """A client of an api with these settings, which checks every answer against /openapi.json; no rate
+    limits unless the test sets them."""
 
     def make(**settings: object) -> FlaskClient:
         base = {"redis_url": redis_server.url, "key_prefix": PREFIX, "rate_per_minute": 0, "rate_per_hour": 0}
-        return create_app(Settings(**base | settings)).test_client()
+        app = create_app(Settings(**base | settings))
+        app.test_client_class = CheckedClient
+        return app.test_client()
 
     return make
 

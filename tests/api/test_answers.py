@@ -176,7 +176,7 @@ def test_every_answer_has_a_request_id(client: FlaskClient):
 
 
 def test_before_any_worker_came_the_api_says_so(make_client):
-    api = make_client()
+    api = make_client(key_prefix="elsewhere:")
     assert api.get("/v1/models").get_json() == {"object": "list", "data": []}
     response = api.post("/v1/classify", json={"input": NEWS})
     assert response.status_code == 503
