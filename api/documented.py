@@ -12,6 +12,14 @@ ATTRIBUTE = "documentation"
 JSON = "application/json"
 View = TypeVar("View", bound=Callable[..., Any])
 
+CONNECTION: tuple[Code, ...] = (
+    "malformed_request",
+    "uri_too_long",
+    "expectation_failed",
+    "headers_too_large",
+    "unsupported_coding",
+)
+"""What any route may answer before it has begun (api/connections.py)."""
 READS_QUEUE: tuple[Code, ...] = ("queue_unavailable", "queue_out_of_memory", "internal_error")
 READS_JOB: tuple[Code, ...] = (*READS_QUEUE, "unknown_job_version")
 READS_BODY: tuple[Code, ...] = (
@@ -20,7 +28,10 @@ READS_BODY: tuple[Code, ...] = (
     "unknown_field",
     "invalid_value",
     "empty_input",
+    "duplicate_field",
+    "body_too_slow",
     "body_too_large",
+    "unsupported_media_type",
     "http_error",
 )
 IS_ADMITTED: tuple[Code, ...] = ("too_many_texts", "rate_limit_exceeded", "queue_full", "draining")
@@ -76,7 +87,7 @@ class Documentation:
     Attributes:
         request: the type of the body; `media` is its content type.
         query, headers: models whose fields are the parameters.
-        errors: every code that the route may answer with, besides those of keys.
+        errors: every code that the route may answer with, besides those of keys and of CONNECTION.
     """
 
     summary: str

@@ -10,7 +10,7 @@ from werkzeug.routing import Rule
 from api.auth import OPEN
 from api.documented import ATTRIBUTE, Documentation
 from api.examples import EXAMPLES
-from api.operation import Json, Kind, Operation, Untitled, error_examples, header
+from api.operation import Json, Kind, Operation, Untitled, error_answers, error_examples, header
 from api.parameters import ANSWER_HEADERS
 from api.schemas import Failed, Problem
 
@@ -38,6 +38,7 @@ def openapi(app: Flask, *, keys: bool) -> Json:
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": components,
+            "responses": error_answers(),
             "examples": error_examples(),
             "headers": {name: header(name) for name in ANSWER_HEADERS},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "A key `wd_…`."}},

@@ -9,11 +9,11 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from werkzeug.routing import Rule
 
 from api.codes import MEANINGS, Code
-from api.documented import JSON, Answer, Documentation
+from api.documented import CONNECTION, JSON, Answer, Documentation
 from api.errors import ApiError, problem_of
 from api.examples import PATHS
 from api.parameters import ANSWER_HEADERS
-from api.schemas import Failed, Problem
+from api.schemas import Failed
 
 KEYS: tuple[Code, ...] = ("invalid_api_key", "too_many_wrong_keys", "queue_unavailable")
 EVENTS = "text/event-stream"
@@ -110,29 +110,44 @@ class Operation:
         return {"schema": {"type": "string", "description": text}, "x-item-schema": event}
 
     def _errors(self) -> Json:
-        codes = dict.fromkeys((*self._about.errors, *(KEYS if self._keyed else ())))
+        codes = dict.fromkeys((*self._about.errors, *(KEYS if self._keyed else ()), *CONNECTION))
         by_status: dict[int, list[Code]] = {}
         for code in codes:
             for status in MEANINGS[code].statuses:
                 by_status.setdefault(status, []).append(code)
-        return {str(status): self._error(status, by_status[status]) for status in sorted(by_status)}
+        return {str(status): _error(status, by_status[status]) for status in sorted(by_status)}
 
-    def _error(self, status: int, codes: Sequence[Code]) -> Json:
-        problem = self._schemas[Problem, "serialization"]
-        narrowed = {
-            "status": {"const": status},
-            "error": {"type": "object", "properties": {"code": {"enum": list(codes)}}},
-        }
-        examples = {code: {"$ref": f"#/components/examples/{example_name(code, status)}"} for code in codes}
-        body = {
-            "schema": {"allOf": [problem, {"type": "object", "properties": narrowed}]},
-            "examples": examples,
-        }
-        return {
-            "description": " ".join(f"`{code}`: {MEANINGS[code].when}" for code in codes),
-            "headers": _headers(STATUS_HEADERS.get(status, ())),
-            "content": {"application/problem+json": body},
-        }
+
+def error_answers() -> Json:
+    """The answers that many routes share: those with one code."""
+    return {
+        example_name(code, status): _described_error(status, [code])
+        for code, meaning in MEANINGS.items()
+        for status in meaning.statuses
+    }
+
+
+def _error(status: int, codes: Sequence[Code]) -> Json:
+    if len(codes) == 1:
+        return {"$ref": f"#/components/responses/{example_name(codes[0], status)}"}
+    return _described_error(status, codes)
+
+
+def _described_error(status: int, codes: Sequence[Code]) -> Json:
+    narrowed = {
+        "status": {"const": status},
+        "error": {"type": "object", "properties": {"code": {"enum": list(codes)}}},
+    }
+    problem = {"$ref": "#/components/schemas/Problem"}
+    body = {
+        "schema": {"allOf": [problem, {"type": "object", "properties": narrowed}]},
+        "examples": {code: {"$ref": f"#/components/examples/{example_name(code, status)}"} for code in codes},
+    }
+    return {
+        "description": " ".join(f"`{code}`: {MEANINGS[code].when}" for code in codes),
+        "headers": _headers(STATUS_HEADERS.get(status, ())),
+        "content": {"application/problem+json": body},
+    }
 
 
 def _headers(names: Sequence[str]) -> Json:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
+from urllib.parse import quote, unquote
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -42,6 +43,17 @@ class Contract:
                 return known
         return None
 
+    def at(self, pointer: str) -> dict[str, Any]:
+        """What a JSON pointer points at."""
+        found = self.document
+        for step in pointer.split("/")[1:]:
+            found = found[unquote(step).replace("~1", "/").replace("~0", "~")]
+        return found
+
+    def answer_of(self, path: str, method: str, status: str) -> dict[str, Any]:
+        answer = self.document["paths"][path][method]["responses"][status]
+        return self.at(answer["$ref"][1:]) if "$ref" in answer else answer
+
     def check(self, method: str, path: str, status: int, kind: str, body: bytes | None) -> None:
         """Raises AssertionError: what is not as documented.
 
@@ -57,18 +69,20 @@ class Contract:
         said = self.document["paths"][known][method.lower()]["responses"]
         assert str(status) in said, f"undocumented: {where} {body!r}"
         self.seen.add((known, method.lower(), str(status)))
-        content = said[str(status)].get("content", {})
+        here = _pointer("paths", known, method.lower(), "responses", str(status))
+        pointer = said[str(status)].get("$ref", "#" + here)[1:]
+        content = self.at(pointer).get("content", {})
         if not content:
             assert body in (b"", None), f"a body is not documented: {where}"
             return
         assert media in content or "*/*" in content, f"undocumented: {where}"
         if media in JSON_KINDS and body is not None:
             assert not ESCAPED.search(body.decode()), f"escaped: {where}"
-            self._validate(json.loads(body), f"{_pointer(known, method, status, media)}/schema", where)
+            self.validate(json.loads(body), pointer + _pointer("content", media, "schema"), where)
 
     def _check_outside(self, status: int, body: bytes, where: str) -> None:
         problem = json.loads(body)
-        self._validate(problem, "/components/schemas/Problem", where)
+        self.validate(problem, "/components/schemas/Problem", where)
         assert problem["error"]["code"] == OUTSIDE.get(status), where
 
     def checked_events(self, method: str, path: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -79,12 +93,14 @@ class Contract:
             yield piece
         known = self.path_of(path)
         assert known
+        answer = _pointer("paths", known, method.lower(), "responses", "200")
+        events = answer + _pointer("content", EVENTS, "x-item-schema")
         for line in whole.decode().split("\n\n"):
             if line and line != "data: [DONE]":
                 event = json.loads(line.removeprefix("data: "))
-                self._validate(event, f"{_pointer(known, method, 200, EVENTS)}/x-item-schema", line)
+                self.validate(event, events, line)
 
-    def _validate(self, value: Any, pointer: str, where: str) -> None:
+    def validate(self, value: Any, pointer: str, where: str) -> None:
         problems = [
             f"{list(error.path)}: {error.message}" for error in self._validator(pointer).iter_errors(value)
         ]
@@ -98,12 +114,8 @@ def _parameter(match: re.Match[str]) -> str:
     return ".+" if match[1] == "model_id" else "[^/]+"
 
 
-def _pointer(path: str, method: str, status: int, media: str) -> str:
-    steps = ("paths", path, method.lower(), "responses", str(status), "content", media)
-    return "".join(
-        "/" + step.replace("~", "~0").replace("/", "~1").replace("{", "%7B").replace("}", "%7D")
-        for step in steps
-    )
+def _pointer(*steps: str) -> str:
+    return "".join("/" + quote(step.replace("~", "~0").replace("/", "~1"), safe="~*") for step in steps)
 
 
 @cache

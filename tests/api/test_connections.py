@@ -93,10 +93,10 @@ def test_a_connection_may_be_silent_between_requests_and_serve_several(api: Api)
     with connect(api) as connection:
         for _ in range(2):
             connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-            read_until(connection, b'{"status": "ok"}')
+            read_until(connection, b'{"status":"ok"}')
             time.sleep(LIMIT * 1.5)  # longer than a request's head may take
         connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        assert b'{"status": "ok"}' in rest(connection)
+        assert b'{"status":"ok"}' in rest(connection)
 
 
 def test_requests_sent_together_are_answered_in_order(api: Api):
