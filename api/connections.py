@@ -7,10 +7,12 @@ Between two requests a connection may be silent for gunicorn's `keepalive`.
 
 import logging
 import time
+from contextlib import suppress
 from errno import ECONNRESET
-from socket import socket
+from socket import SHUT_RD, socket
 from typing import Any
 
+import gevent
 from gevent import Timeout
 from gunicorn.http import errors, wsgi
 from gunicorn.workers.ggevent import GeventWorker
@@ -42,11 +44,17 @@ class Connection:
         self._silent, self._reads_body = False, True
         self._deadline = time.monotonic() + self._limit
 
-    def next_may_come(self) -> None:
-        """Not behind half a body."""
+    def next_may_come(self, *, leaving: bool) -> None:
+        """Not behind half a body, and not when the process leaves."""
         if not self._broken_off:
             self._silent, self._reads_body = True, False
-            self._deadline = time.monotonic() + self._keepalive
+            self._deadline = time.monotonic() + (0 if leaving else self._keepalive)
+
+    def end_if_silent(self) -> None:
+        """Nothing was asked, so nobody misses an answer."""
+        if self._silent:
+            with suppress(OSError):
+                self._socket.shutdown(SHUT_RD)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         if flags:  # somebody looks whether the client is still there
@@ -78,8 +86,26 @@ class Connection:
 class Worker(GeventWorker):
     """Every connection is a `Connection`; what is no HTTP is refused in the body of all our errors."""
 
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._connections: set[Connection] = set()
+
     def handle(self, listener: Any, client: socket, addr: Any) -> None:
-        super().handle(listener, Connection(client, settings().read_timeout, self.cfg.keepalive), addr)
+        connection = Connection(client, settings().read_timeout, self.cfg.keepalive)
+        self._connections.add(connection)
+        try:
+            super().handle(listener, connection, addr)
+        finally:
+            self._connections.discard(connection)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """A process that is to leave finishes its answers; silent clients would keep it for `keepalive`."""
+        super().handle_exit(sig, frame)
+        gevent.spawn(self._end_silent_ones)
+
+    def _end_silent_ones(self) -> None:
+        for connection in list(self._connections):
+            connection.end_if_silent()
 
     def handle_error(self, _req: Any, client: Connection, addr: Any, exc: BaseException) -> None:
         """Requests that reach no route. gunicorn's own would log what the client has sent, a key perhaps."""
@@ -102,9 +128,9 @@ def expect_body(_worker: Worker, req: Any) -> None:
     req.unreader.sock.head_has_come()
 
 
-def expect_next(_worker: Worker, req: Any) -> None:
+def expect_next(worker: Worker, req: Any) -> None:
     """gunicorn's post_request: the answer has been sent."""
-    req.unreader.sock.next_may_come()
+    req.unreader.sock.next_may_come(leaving=not worker.alive)
 
 
 def _refusal(exc: BaseException) -> tuple[int, Code, str]:

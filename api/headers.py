@@ -36,9 +36,9 @@ LONGEST_PATH = 200  # characters of a path in logs
 
 def register_headers(app: Flask, origins: Sequence[str]) -> None:
     app.before_request(_name_request)
-    app.after_request(_complete)
-    if origins:
+    if origins:  # after `_complete`: flask calls the last first
         app.after_request(lambda response: _share(response, origins))
+    app.after_request(_complete)
 
 
 def request_id() -> str:

@@ -175,6 +175,25 @@ def test_every_answer_has_a_request_id(client: FlaskClient):
     )
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "body"),
+    [
+        ("GET", "/nothing", 404, None),
+        ("GET", "/v1/classify", 405, None),
+        ("POST", "/v1/classify", 400, {}),
+        ("POST", "/v1/classify", 413, {"input": "长" * 20_001}),
+        ("POST", "/v1/classify", 200, {"input": "a"}),
+        ("POST", "/v1/chat/completions", 200, chat("a", stream=True)),
+        ("POST", "/v1/jobs", 202, {"endpoint": "/v1/classify", "input": "a job"}),
+    ],
+)
+def test_answers_of_every_kind_have_it(
+    client: FlaskClient, method: str, path: str, status: int, body: dict | None
+):
+    response = client.open(path, method=method, json=body, headers={"x-request-id": "mine"})
+    assert (response.status_code, response.headers["x-request-id"]) == (status, "mine")
+
+
 def test_before_any_worker_came_the_api_says_so(make_client):
     api = make_client(key_prefix="elsewhere:")
     assert api.get("/v1/models").get_json() == {"object": "list", "data": []}

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx2 as httpx
 import pytest
@@ -134,6 +135,15 @@ def test_what_is_no_request_is_refused_in_the_body_of_all_errors(
         assert header in head
     assert b'"code":"%s"' % code in body.replace(b": ", b":")
     assert SECRET not in api.output
+
+
+def test_silent_clients_do_not_keep_a_process_that_is_to_leave(redis_server: RedisServer, tmp_path: Path):
+    """They did so for a minute and a quarter, as long as a connection may be silent between requests."""
+    with running(Api(redis_server, tmp_path)) as leaving, connect(leaving) as new, connect(leaving) as used:
+        used.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        read_until(used, b'{"status": "ok"}')
+        assert leaving.stop(seconds=15) == 0
+        assert rest(new) == rest(used) == b""
 
 
 def test_no_answer_names_a_product_or_its_version(api: Api):

@@ -168,7 +168,9 @@ def test_an_unexpected_error_shows_and_logs_no_news(client: FlaskClient, monkeyp
 
     monkeypatch.setattr("api.asking._check_texts", broken)
     client.application.testing = False
-    body = assert_refused(client.post(CLASSIFY, json={"input": SECRET}), 500, "internal_error")
+    response = client.post(CLASSIFY, json={"input": SECRET})
+    body = assert_refused(response, 500, "internal_error")
+    assert response.headers["x-request-id"].startswith("req_")
     assert SECRET not in json.dumps(body, ensure_ascii=False)
     assert SECRET not in caplog.text
     assert "RuntimeError" in caplog.text
