@@ -8,7 +8,7 @@ export TOKENIZERS_PARALLELISM := false
 
 .PHONY: run test lint bench clean help environment environment-dev
 
-run: environment  ## start redis, api, worker and flower; print the first label
+run: environment  ## start redis, worker, flower, feeder and api; print the first label
 	@$(BIN)/python -m deploy.up
 
 test: lint  ## lint, types, layers and the whole test suite

@@ -1,13 +1,15 @@
 -- Admit a job or refuse it: idempotency key, rate windows, work in flight, cached answers, the queue
 -- bound, the job record and its messages in one atomic step. All checks come before all writes, so
 -- that a refused request changes nothing (its refusal is counted in stats, nothing else).
+-- Rows of batches that nobody has begun give way to every other request that finds no room.
 --
 -- ARGV 1 terms (shared/job.lua)
 --      2 what is asked, as JSON: id, client, priority, texts (how many), messages and cache digests (one
 --        for each text; no digests: not cached), record (field -> value), flight (fingerprint), waits
 --        (somebody waits on the connection), expires_in (ms), keep (ms that the client's list and
 --        its idempotency keys live), windows ({key, limit, ms, name}; a limit of 0 is no limit), max_waiting, max_bulk,
---        idempotency (key name, or nil), retry (run a failed job again), paced (the pace is wanted)
+--        idempotency (key name, or nil), retry (run a failed job again), paced (the pace is wanted), row (of a
+--        batch: in no list, its refusals are not counted)
 -- -> {'admitted', id, left, texts before it} | {'cached', id, left} | {'joined', id, left} | {'repeated', id, left}
 --    {'reused', id, left} the idempotency key belongs to other work | {'not_failed', state} nothing to retry
 --    {<window name>, ms until all windows fit, left} | {'full', waiting, left} | {'full_bulk', waiting, left}
@@ -55,7 +57,7 @@ local function left(with_pace)
 end
 
 local function refuse(reason, value)
-  redis.call('HINCRBY', stats, 'rejected:' .. reason, 1)
+  if not ask.row then redis.call('HINCRBY', stats, 'rejected:' .. reason, 1) end -- the feeder asks until there is room
   return {reason, value, left(reason == 'full' or reason == 'full_bulk')}
 end
 
@@ -118,6 +120,7 @@ local function write_record()
   end
   redis.call('HSET', job, unpack(record))
   wait_with(ask.id)
+  if ask.row then return end
   local mine = key('jobs:client:' .. ask.client)
   for _, other in ipairs(redis.call('ZRANDMEMBER', mine, 3)) do -- at most a third of the list is of jobs long gone
     if redis.call('EXISTS', job_key(other)) == 0 then redis.call('ZREM', mine, other) end
@@ -139,7 +142,47 @@ local function enqueue()
   redis.call('SET', flight, ask.id)
 end
 
-redis.call('HINCRBY', stats, 'requests', 1)
+-- Rows that make room for so many texts, the newest first; nil when there are not enough.
+local function rows_that_give_way(texts)
+  local rows, waiting_texts, freed = {}, {}, 0
+  for _, message in ipairs(redis.call('LRANGE', key('queue:bulk'), 0, -1)) do
+    local id = string.match(message, '"correlation_id":%s*"([%w_%-]+)%.%d+"')
+    if waiting_texts[id] then
+      waiting_texts[id] = waiting_texts[id] + 1
+    elseif id then
+      local row, state = unpack(redis.call('HMGET', job_key(id), 'row', 'state'))
+      if row and state == 'queued' then
+        rows[#rows + 1] = id
+        waiting_texts[id] = 1
+      end
+    end
+  end
+  local going = {}
+  for _, id in ipairs(rows) do
+    if freed >= texts then break end
+    going[#going + 1] = id
+    freed = freed + waiting_texts[id]
+  end
+  if freed >= texts then return going end
+end
+
+-- As if it had not been admitted yet; the feeder is woken, finds no record and asks again later.
+local function give_way(id)
+  local parts, flight_of = unpack(redis.call('HMGET', job_key(id), 'parts', 'flight'))
+  for i = 0, parts - 1 do
+    local message = redis.call('HGET', job_key(id), 'message:' .. i)
+    if message then close_part(id .. '.' .. i, message) end
+  end
+  redis.call('DEL', job_key(id), key('flight:' .. flight_of))
+  redis.call('LPUSH', key('done:' .. id), 'gave way')
+  redis.call('EXPIRE', key('done:' .. id), terms.result_ttl)
+end
+
+if ask.row then
+  if redis.call('EXISTS', job) == 1 then return {'repeated', ask.id, left(false)} end
+else
+  redis.call('HINCRBY', stats, 'requests', 1)
+end
 local known = ask.idempotency and redis.call('GET', ask.idempotency)
 if known then
   local work, id = string.match(known, '^(%S+) (%S+)$')
@@ -178,8 +221,17 @@ if answers then
 end
 if redis.call('EXISTS', key('draining')) == 1 then return refuse('draining', 0) end
 look_at_queue()
-if waiting + ask.texts > ask.max_waiting then return refuse('full', waiting) end
-if ask.priority == 'bulk' and bulk + ask.texts > ask.max_bulk then return refuse('full_bulk', bulk) end
+local too_many = waiting + ask.texts - ask.max_waiting
+local too_many_bulk = ask.priority == 'bulk' and bulk + ask.texts - ask.max_bulk or 0
+if too_many > 0 or too_many_bulk > 0 then
+  local going = not ask.row and rows_that_give_way(math.max(too_many, too_many_bulk))
+  if not going then
+    if too_many > 0 then return refuse('full', waiting) end
+    return refuse('full_bulk', bulk)
+  end
+  for _, id in ipairs(going) do give_way(id) end
+  look_at_queue()
+end
 
 count_in_windows()
 write_record()

@@ -36,6 +36,8 @@ class Terms:
         digests: names of the answers in the cache, one for each text; empty: don't reuse answers.
         store: the answers may be reused for others who ask the same.
         later: its caller may be told to come back, and when.
+        row: it is a row of a batch (api/batches/): no window counts it, it gives way to everybody who waits
+            for an answer, it is in no list and joins nobody.
     """
 
     priority: Priority = "interactive"
@@ -45,6 +47,7 @@ class Terms:
     digests: Sequence[str] = ()
     store: bool = True
     later: bool = False
+    row: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,16 @@ class Admission:
         """
         return self._ask(client, endpoint, request, terms, new_job_id(), retry=False)
 
+    def admit_row(
+        self, client: str, endpoint: Endpoint, request: Request, terms: Terms, job_id: str
+    ) -> Admitted:
+        """As `admit`, for a row of a batch, whose job has a name beforehand: asked twice it is one job.
+
+        Raises:
+            ApiError: 400, more texts than could ever be admitted; 503, no room now, or a drain.
+        """
+        return self._ask(Client(id=client), endpoint, request, terms, job_id, retry=False)
+
     def retry(self, client: Client, job: JobRecord) -> Admitted:
         """Run a failed job again, under its own id and the same limits as a new one.
 
@@ -91,8 +104,9 @@ class Admission:
         self, client: Client, endpoint: Endpoint, request: Request, terms: Terms, job_id: str, *, retry: bool
     ) -> Admitted:
         self._check_fits(len(request.texts), client, terms.priority)
-        body, config, windows = request.to_json(), self._config, self._windows(client)
-        fingerprint = _fingerprint(client.id, endpoint, body)
+        body, config = request.to_json(), self._config
+        windows = [] if terms.row else self._windows(client)
+        fingerprint = _digest([job_id] if terms.row else [client.id, endpoint, body])
         record: dict[str, str | int | float] = {
             "v": VERSION,
             "client": client.id,
@@ -103,6 +117,8 @@ class Admission:
             "request": body,
             "store": int(terms.store),
         }
+        if terms.row:
+            record["row"] = 1
         if request.generation:
             record["writes"] = 1
             record["streams"] = int(request.generation.stream)
@@ -123,6 +139,7 @@ class Admission:
             "expires_in": int(min(terms.expires_in or math.inf, config.queue_timeout) * 1000),
             "keep": self._keep_ms,
             "windows": windows,
+            "row": terms.row,
             "max_waiting": config.max_waiting,
             "max_bulk": config.max_waiting_bulk,
             "retry": retry,
@@ -172,10 +189,6 @@ class Admission:
             waiting=waiting,
             waiting_bulk=bulk,
         )
-
-
-def _fingerprint(client: str, endpoint: str, body: str) -> str:
-    return _digest([client, endpoint, body])
 
 
 def _digest(value: object) -> str:

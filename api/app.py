@@ -3,6 +3,7 @@
 from flask import Flask
 
 from api import admin, inference, jobs, operations
+from api.batches import batch_routes, file_routes
 from api.documentation import register_documentation
 from api.errors import register_error_handlers
 from api.headers import register_headers
@@ -17,6 +18,8 @@ def create_app(config: Settings) -> Flask:
     app.extensions["wiredesk"] = Service.start(config)
     app.register_blueprint(inference.routes)
     app.register_blueprint(jobs.routes)
+    app.register_blueprint(file_routes.routes)
+    app.register_blueprint(batch_routes.routes)
     app.register_blueprint(operations.routes)
     app.register_blueprint(admin.routes)
     register_documentation(app, keys=bool(config.keys_file))

@@ -81,16 +81,21 @@ def _repeatable(asked: Asked, key: str | None) -> Request:
     return replace(work, generation=replace(work.generation, seed=seed))
 
 
+def reusable(desk: Service, work: Request) -> tuple[str, ...]:
+    """Names of the answers in the cache, one for each text; none where nothing can be reused."""
+    served = desk.models.answering() if work.generation is None else None
+    return tuple(served.digest(text, work.labels) for text in work.texts) if served else ()
+
+
 def _terms(desk: Service, client: Client, asked: Asked, waits: bool, later: bool) -> Terms:
     labels = asked.work.generation is None  # text is written anew each time
     store = labels and not request.cache_control.no_store
-    served = desk.models.answering() if store else None
     return Terms(
         priority=_priority(client, asked.wishes.priority),
         waits=waits,
         expires_in=asked.wishes.expires_in,
         idempotency_key=idempotency_key(),
-        digests=[served.digest(text, asked.work.labels) for text in asked.work.texts] if served else (),
+        digests=reusable(desk, asked.work) if store else (),
         store=store,
         later=later,
     )

@@ -26,8 +26,17 @@ def read_json_object() -> dict[str, Any]:
             something else.
     """
     _check_kind()
+    return json_object(_body())
+
+
+def json_object(data: bytes) -> dict[str, Any]:
+    """A JSON object of which no two readers think differently.
+
+    Raises:
+        ApiError: 400, it is not one.
+    """
     try:
-        text = _body().decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
         value = json.loads(text, parse_constant=_not_json, parse_float=_finite, object_pairs_hook=_distinct)
     except TwiceNamed as error:
         message = f"The body names {error.name!r} twice in one object; send each field once."

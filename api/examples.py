@@ -81,6 +81,47 @@ STATS = {
 ASK = {"model": "news-classifier", "messages": [{"role": "user", "content": NEWS}]}
 WRITE = {"model": "newsroom-mini", "prompt": "央行宣布", "max_tokens": 16, "temperature": 0}
 
+FILE = {
+    "id": "file-BuW3obi6qmXksX-S5mkXOw",
+    "object": "file",
+    "bytes": 67659,
+    "created_at": 1795498300,
+    "expires_at": 1798090300,
+    "filename": "news.jsonl",
+    "purpose": "batch",
+    "status": "processed",
+}
+BATCH = {
+    "id": "batch_X5Hq7K2BsRRUMVKQ3ep8sA",
+    "object": "batch",
+    "endpoint": "/v1/classify",
+    "errors": None,
+    "input_file_id": FILE["id"],
+    "completion_window": "24h",
+    "status": "completed",
+    "output_file_id": "file-t2BLl1CE9ytDLsUdf5ZzwQ",
+    "error_file_id": None,
+    "created_at": 1795498342,
+    "in_progress_at": 1795498343,
+    "expires_at": 1795584742,
+    "finalizing_at": 1795498352,
+    "completed_at": 1795498352,
+    "failed_at": None,
+    "expired_at": None,
+    "cancelling_at": None,
+    "cancelled_at": None,
+    "request_counts": {"total": 500, "completed": 500, "failed": 0},
+    "usage": {
+        "input_tokens": 15769,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": 1432,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 17201,
+    },
+    "metadata": {"run": "morning"},
+}
+BEGINNING = {"input_file_id": FILE["id"], "endpoint": "/v1/classify", "completion_window": "24h"}
+
 EXAMPLES: dict[str, list[Any]] = {
     "ClassifyRequest": [
         {"input": NEWS},
@@ -107,6 +148,23 @@ EXAMPLES: dict[str, list[Any]] = {
     "JobList": [{"object": "list", "data": [DONE], "has_more": False}],
     "Model": [MODEL],
     "ModelList": [{"object": "list", "data": [MODEL]}],
+    "FileUpload": [{"purpose": "batch", "file": "…"}],
+    "FileObject": [FILE],
+    "FileList": [
+        {"object": "list", "data": [FILE], "first_id": FILE["id"], "last_id": FILE["id"], "has_more": False}
+    ],
+    "FileDeleted": [{"id": FILE["id"], "object": "file", "deleted": True}],
+    "BatchRequest": [BEGINNING, BEGINNING | {"metadata": {"run": "morning"}}],
+    "Batch": [BATCH],
+    "BatchList": [
+        {
+            "object": "list",
+            "data": [BATCH],
+            "first_id": BATCH["id"],
+            "last_id": BATCH["id"],
+            "has_more": False,
+        }
+    ],
     "NotReady": [{"status": "not ready", "missing": ["no worker has its model loaded"]}],
     "Accepting": [{"status": "draining"}],
     "Stats": [STATS],
@@ -115,6 +173,8 @@ EXAMPLES: dict[str, list[Any]] = {
 
 PATHS: dict[str, dict[str, Any]] = {
     "job_id": {"description": "The id of one of the caller's jobs.", "example": JOB},
+    "file_id": {"description": "The id of one of the caller's files.", "example": FILE["id"]},
+    "batch_id": {"description": "The id of one of the caller's batches.", "example": BATCH["id"]},
     "model_id": {"description": "An id of GET /v1/models.", "example": "news-classifier"},
     "name": {"description": "A file of the page.", "example": "swagger-ui.css"},
 }

@@ -20,7 +20,7 @@ from api.schemas import Schema
 from shared.job import State
 
 
-def _number(value: object) -> object:
+def digits(value: object) -> object:
     """ASCII digits only: int() also takes other scripts' digits, spaces and underscores."""
     if isinstance(value, str):
         return int(value) if re.fullmatch("[0-9]{1,9}", value) else None
@@ -30,7 +30,7 @@ def _number(value: object) -> object:
 MOST_LISTED = 100
 Limit = Annotated[
     int,
-    BeforeValidator(_number),
+    BeforeValidator(digits),
     Field(ge=1, le=MOST_LISTED, description="Most entries of the page.", examples=[20]),
 ]
 

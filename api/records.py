@@ -123,6 +123,10 @@ class Jobs:
         """End an open job; returns its state before ('' when it is gone)."""
         return self._close(job_id, "cancel")
 
+    def withdraw(self, job_id: str) -> None:
+        """End a job that nobody has begun; one that runs goes on."""
+        self._close(job_id, "withdraw")
+
     def leave(self, job_id: str) -> None:
         """A caller that waited has gone: a queued job, or a text, that nobody else wants is cancelled."""
         self._close(job_id, "leave")

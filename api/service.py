@@ -8,6 +8,8 @@ from redis import Redis
 
 from api.admission import Admission
 from api.auth import Auth
+from api.batches.files import Files
+from api.batches.store import Batches
 from api.models import Models
 from api.records import Jobs
 from api.waiting import SLICE
@@ -28,6 +30,8 @@ class Service:
     admission: Admission
     jobs: Jobs
     models: Models
+    files: Files
+    batches: Batches
 
     @classmethod
     def start(cls, config: Settings) -> "Service":
@@ -42,6 +46,8 @@ class Service:
             admission=Admission(commands, keys, config),
             jobs=Jobs(commands, waits, keys, config),
             models=Models(commands, keys),
+            files=Files(commands, keys, config),
+            batches=Batches(commands, keys, config),
         )
 
     @staticmethod

@@ -95,11 +95,11 @@ def process(arguments: list[str], environment: dict[str, str]) -> Iterator[subpr
             child.wait()
 
 
-def wait_until(predicate: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
+def wait_until(predicate: Callable[[], bool], patience: float = PATIENCE) -> None:
+    deadline = time.monotonic() + patience
     while not predicate():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"a process did not come up within {PATIENCE} s")
+            raise TimeoutError(f"a process did not come up within {patience} s")
         time.sleep(0.05)
 
 

@@ -50,6 +50,7 @@ def processes(config: Settings, own_redis: bool) -> dict[str, tuple[str, int]]:
     return redis | {
         "worker": (f"{python} -m worker", 130),
         "flower": (f"{python} -m deploy.flower", 10),
+        "feeder": (f"{python} -m api.feeder", 15),
         "api": (f"{python} -m gunicorn -c api/gunicorn.conf.py api.app:app", waiting),
     }
 

@@ -14,7 +14,7 @@ local function job_key(id) return key('job:' .. id) end
 local function split_part(part) return string.match(part, '^(.*)%.(%d+)$') end
 local function is_open(state) return state == 'queued' or state == 'running' end
 
--- Only a failed job keeps its request, so that it can be retried: a dead letter. There are only so many.
+-- Only a failed job that is no row of a batch keeps its request, so that it can be retried: a dead letter. There are only so many.
 local function keep_dead_letter(id)
   redis.call('ZREMRANGEBYSCORE', key('jobs:failed'), '-inf', now - terms.dead_letter_ttl * 1000)
   redis.call('ZADD', key('jobs:failed'), moment, id)
@@ -36,19 +36,19 @@ end
 -- leave the queue and free their places.
 local function end_job(id, state, result)
   local job, done = job_key(id), key('done:' .. id)
-  local parts, flight = unpack(redis.call('HMGET', job, 'parts', 'flight'))
+  local parts, flight, row = unpack(redis.call('HMGET', job, 'parts', 'flight', 'row'))
+  local letter = state == 'failed' and not row -- why a row failed stands in its batch's error file
   local spent = {'remaining', 'failures', 'waiters', 'kept', 'flight', 'store', 'deadline'}
   for i = 0, parts - 1 do
     local message = redis.call('HGET', job, 'message:' .. i)
     if message then close_part(id .. '.' .. i, message) end
     for _, name in ipairs({'part:', 'attempts:', 'message:'}) do spent[#spent + 1] = name .. i end
   end
-  if state ~= 'failed' then spent[#spent + 1] = 'request' end
+  if not letter then spent[#spent + 1] = 'request' end
   redis.call('HDEL', job, unpack(spent))
   redis.call('HSET', job, 'state', state, 'finished', now, 'result', result or '[]')
-  local ttl = state == 'failed' and terms.dead_letter_ttl or terms.result_ttl
-  redis.call('EXPIRE', job, ttl)
-  if state == 'failed' then keep_dead_letter(id) end
+  redis.call('EXPIRE', job, letter and terms.dead_letter_ttl or terms.result_ttl)
+  if letter then keep_dead_letter(id) end
   if flight and redis.call('GET', key('flight:' .. flight)) == id then redis.call('DEL', key('flight:' .. flight)) end
   redis.call('HINCRBY', key('stats'), state, 1)
   if redis.call('HGET', job, 'streams') == '1' then

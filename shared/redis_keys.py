@@ -17,6 +17,14 @@ idempotency:<digest>    string  WIREDESK_QUEUE_TIMEOUT + WIREDESK_RESULT_TTL; vo
 cache:<digest>          string  WIREDESK_CACHE_TTL; the engine's answer to one text
 cached                  zset    permanent: what stands in the cache, oldest first
 cached:bytes            string  permanent: its size, at most WIREDESK_CACHE_BYTES
+file:<id>               hash    until the file expires: whose it is, its size; the bytes are on disk
+files:client:<client>   zset    as its last file: ids of a client's files
+batch:<id>              hash    an open batch: none; an ended one: WIREDESK_FILE_TTL from its end
+batches:open            zset    permanent: ids of open batches, in order of creation
+batches:rows            hash    permanent: client -> requests in its open batches; gone at 0
+batches:client:<client> zset    WIREDESK_FILE_TTL and a day from the last: ids of a client's batches
+batches:wake            list    a minute: the feeder has something to look at
+feeder                  string  FEEDER_TTL; a feeder is at work
 draining                string  permanent while an operator has stopped admission
 window:client:<client>  zset    the window's length
 window:hour:<client>    zset    the window's length
@@ -37,6 +45,7 @@ from dataclasses import dataclass
 QUEUE = "queue"
 BULK = "queue:bulk"
 ALIVE_TTL_MS = 3_000
+FEEDER_TTL_MS = 10_000
 DESCRIPTION_TTL = 7 * 24 * 3600
 RECENT = 1_000
 DEAD_LETTERS = 1_000
@@ -98,6 +107,34 @@ class Keys:
 
     def client_jobs(self, client: str) -> str:
         return f"{self.prefix}jobs:client:{client}"
+
+    @property
+    def open_batches(self) -> str:
+        return self.prefix + "batches:open"
+
+    @property
+    def open_rows(self) -> str:
+        return self.prefix + "batches:rows"
+
+    @property
+    def batch_wake(self) -> str:
+        return self.prefix + "batches:wake"
+
+    @property
+    def feeder(self) -> str:
+        return self.prefix + "feeder"
+
+    def file(self, file_id: str) -> str:
+        return f"{self.prefix}file:{file_id}"
+
+    def client_files(self, client: str) -> str:
+        return f"{self.prefix}files:client:{client}"
+
+    def batch(self, batch_id: str) -> str:
+        return f"{self.prefix}batch:{batch_id}"
+
+    def client_batches(self, client: str) -> str:
+        return f"{self.prefix}batches:client:{client}"
 
     def job(self, job_id: str) -> str:
         return f"{self.prefix}job:{job_id}"

@@ -35,7 +35,9 @@ class Settings(BaseSettings):
     )
 
     # All processes
-    data: Path = Field(Path("data"), description="folder for Redis's append-only file, logs, Flower's state")
+    data: Path = Field(
+        Path("data"), description="folder for Redis's file, logs, files of batches, Flower's state"
+    )
     redis_url: str = Field("", description="redis://, rediss:// or redis+socket:// URL; empty: start our own")
     key_prefix: str = Field("wiredesk:", min_length=1, description="prefix of every Redis key")
 
@@ -62,6 +64,13 @@ class Settings(BaseSettings):
     dead_letter_ttl: int = Field(604_800, ge=1, description="seconds that a failed job is kept for a retry")
     cache_ttl: Count = Field(3600, description="seconds that an answer is reused for the same text; 0: never")
     cache_bytes: Count = Field(16_000_000, description="bytes of Redis memory that reused answers may take")
+    max_file_bytes: int = Field(200_000_000, ge=1, description="bytes of one uploaded file")
+    files_bytes: int = Field(2_000_000_000, ge=1, description="bytes of all files of batches together")
+    file_ttl: int = Field(
+        2_592_000, ge=3600, le=31_536_000, description="seconds that files, and batches that ended, are kept"
+    )
+    max_batch_rows: int = Field(50_000, ge=1, description="requests in one batch")
+    max_open_rows: Count = Field(100_000, description="requests in all open batches of a client")
     keys_file: Path | None = Field(None, description="file of API keys; empty: clients are their addresses")
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
         (), description="comma-separated networks whose X-Forwarded-For is believed"

@@ -13,6 +13,8 @@ from tests.services import PREFIX, RedisServer
 PERMANENT = (
     "jobs:open",
     "jobs:failed",
+    "batches:open",
+    "batches:rows",
     "cached",
     "draining",
     "workers",
@@ -54,10 +56,12 @@ def folder(tmp_path: Path) -> Path:
 
 def leaked_keys(client: Redis) -> list[str]:
     open_jobs = {member.rpartition(".")[0] for member in client.zrange(f"{PREFIX}jobs:open", 0, -1)}
+    open_batches = set(client.zrange(f"{PREFIX}batches:open", 0, -1))
     return [
         key
         for key in client.scan_iter()
         if client.ttl(key) == -1
         and not key.removeprefix(PREFIX).startswith(PERMANENT)
         and key.removeprefix(f"{PREFIX}job:") not in open_jobs
+        and key.removeprefix(f"{PREFIX}batch:") not in open_batches
     ]

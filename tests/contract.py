@@ -21,7 +21,7 @@ OUTSIDE = {404: "unknown_route", 405: "method_not_allowed"}
 """What is answered where there is no such route or method; these have no place in the document."""
 
 
-NOT_YET = ("/v1/files", "/v1/batches", "/v1/decisions", "/v1/systemone")
+NOT_YET = ("/v1/decisions", "/v1/systemone")
 """Routes that come with their documentation soon."""
 
 

@@ -139,6 +139,7 @@ class Worker(Process):
 
     def restart(self) -> None:
         self.starts += 1
+        self._published = None  # its token is a new one
         self.start()
 
     def stop(self, seconds: float = 20) -> int:
@@ -170,6 +171,18 @@ class Api(Process):
             return httpx.get(f"{self.url}/health").status_code == 200
         except httpx.TransportError:
             return False
+
+
+class Feeder(Process):
+    """The product's feeder; `data` is the api's."""
+
+    def __init__(self, redis: RedisServer, folder: Path, **settings: object):
+        environment = settings_for(redis, **settings)
+        super().__init__([sys.executable, "-m", "api.feeder"], folder / "feeder.log", environment)
+
+    def wait_until_ready(self, starts: int = 1) -> "Feeder":
+        wait_until(lambda: self.output.count("ready.") >= starts, "the feeder is ready")
+        return self
 
 
 @contextmanager

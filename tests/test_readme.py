@@ -37,10 +37,10 @@ def run(language: str, code: str, port: int) -> str:
 
 
 def test_the_readme_has_its_examples():
-    assert [language for language, _, _ in EXAMPLES] == ["bash", "python", "bash"]
+    assert [language for language, _, _ in EXAMPLES] == ["bash", "python", "bash", "python"]
 
 
-@pytest.mark.parametrize("example", range(3))
+@pytest.mark.parametrize("example", range(4))
 def test_the_readmes_examples_print_what_it_says(stack: Stack, example: int):
     language, code, printed = EXAMPLES[example]
     output = run(language, code, stack.port)

@@ -49,7 +49,7 @@ def test_the_supervisor_runs_the_procfiles_commands(supervisor):
 
 def test_redis_starts_first_and_stops_last_the_api_the_other_way_round():
     config = Settings(_env_file=None)
-    assert list(processes(config, own_redis=True)) == ["redis", "worker", "flower", "api"]
+    assert list(processes(config, own_redis=True)) == ["redis", "worker", "flower", "feeder", "api"]
     assert "redis" not in processes(config, own_redis=False)
 
 
@@ -82,6 +82,12 @@ def test_containers_get_every_setting_and_no_unknown_one(services):
     assert passed == {PREFIX + name.upper() for name in Settings.model_fields}
 
 
+def test_api_and_feeder_work_on_the_same_files(services):
+    for name in ("api", "feeder"):
+        assert "batch-files:/data" in services[name]["volumes"]
+        assert services[name]["environment"]["WIREDESK_DATA"] == "/data"
+
+
 def test_a_container_takes_each_setting_from_the_variable_of_that_name(services):
     """Empty means the default, so none is repeated here."""
     for name, service in services.items():
@@ -96,7 +102,10 @@ def test_compose_reads_no_variable_that_nobody_documents():
     assert read <= documented
 
 
-@pytest.mark.parametrize("name, folders", [("api", ["api", "shared"]), ("worker", ["worker", "shared"])])
+@pytest.mark.parametrize(
+    "name, folders",
+    [("api", ["api", "shared"]), ("feeder", ["api/batches", "shared"]), ("worker", ["worker", "shared"])],
+)
 def test_a_container_gets_every_setting_that_its_code_reads(services, name, folders):
     known = set(Settings.model_fields)
     sources = [path.read_text() for folder in folders for path in (ROOT / folder).rglob("*.py")]

@@ -12,7 +12,7 @@ from tests.deploy.stack import Stack, is_running
 from tests.services import running
 from tests.waiting import wait_until
 
-ALL = ("redis", "worker", "flower", "api")
+ALL = ("redis", "worker", "flower", "feeder", "api")
 QUESTION = {"model": "news-classifier", "messages": [{"role": "user", "content": "国际油价大涨"}]}
 
 JOB = {"endpoint": "/v1/chat/completions"} | QUESTION
@@ -72,7 +72,7 @@ def test_ctrl_c_loses_nothing_and_leaves_nothing(tmp_path):
         first.interrupt()
     pids = [pid for name in ALL for pid in first.spawned(name)]
     assert [pid for pid in pids if is_running(pid)] == []
-    assert first.stopped() == ["api", "flower", "worker", "redis"]
+    assert first.stopped() == ["api", "feeder", "flower", "worker", "redis"]
 
     with running(Stack(tmp_path / "again", data=first.data)) as second:
         second.wait_until_greeted()

@@ -1,0 +1,233 @@
+"""The feeder: moves rows of batches into the queue while there is room (python -m api.feeder).
+
+It knows nothing that is not on disk or in Redis, so it may die at any moment: the next one goes on.
+"""
+
+import fcntl
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from redis import RedisError
+
+from api.admission import Terms
+from api.app import largest_body
+from api.batches.run import AHEAD, Run
+from api.errors import ApiError
+from api.service import COMMAND_TIMEOUT, Service
+from shared.errors import SettingsError, UnknownVersion
+from shared.job import ENDED, JobRecord
+from shared.logs import set_up_logging
+from shared.redis_client import connect
+from shared.redis_keys import FEEDER_TTL_MS
+from shared.settings import settings
+
+log = logging.getLogger("feeder")
+
+SLICE = 0.05  # seconds that one batch checks or reads lines before others get a turn
+LOOK_EVERY, SWEEP_EVERY = 0.25, 60.0  # seconds between two looks at what is open; at files that expired
+IDLE, NO_ROOM = 1.0, 0.1  # seconds to wait when nothing happens; when the queue is full
+CHECKED_AT_ONCE = 8  # batches that are busy with lines of their own
+NOT_NOW = ("queue_full", "draining", "no_worker")  # refusals that pass
+SETBACK = 1.0  # seconds after Redis or the disk has failed
+
+
+class Feeder:
+    """Feeds all open batches: the clients in turn, of each its oldest batch.
+
+    Attributes:
+        stopped: leave after this turn.
+    """
+
+    def __init__(self, desk: Service):
+        self.stopped = False
+        self._desk = desk
+        self._keys = desk.keys
+        self._waits = connect(desk.config.broker_url, timeout=IDLE + COMMAND_TIMEOUT)
+        self._longest = largest_body(desk.config)
+        self._runs: dict[str, Run] = {}  # by batch, the oldest first
+        self._served: dict[str, int] = {}  # client -> rows of all clients when it was last given room
+        self._rows = 0
+        self._looked = self._swept = float("-inf")
+
+    def run(self) -> None:
+        while not self.stopped:
+            try:
+                self.turn()
+            except (RedisError, OSError) as error:
+                log.warning("%s: every batch goes on from its files in a moment", type(error).__name__)
+                self.forget()
+                time.sleep(SETBACK)
+
+    def turn(self) -> None:
+        """Look what is open, check lines, take answers, ask rows, wait for something to happen."""
+        self._look()
+        busy = [run.work(SLICE) for run in self._at_work()]
+        for run in self._runs.values():
+            self._take_answers(run)
+        pause = self._feed()
+        if pause and not any(busy):
+            self._wait(pause)
+
+    def forget(self) -> None:
+        """What is known of batches; it stands in Redis and on disk as well."""
+        for run in self._runs.values():
+            run.close()
+        self._runs.clear()
+        self._looked = float("-inf")
+
+    def _look(self) -> None:
+        """Which batches are open, and what their clients have asked for since."""
+        if time.monotonic() - self._looked < LOOK_EVERY:
+            return
+        self._looked = time.monotonic()
+        self._desk.redis.set(self._keys.feeder, os.getpid(), px=FEEDER_TTL_MS)
+        batches = {batch.id: batch for batch in self._desk.batches.all_open()}
+        for known, run in list(self._runs.items()):
+            if known not in batches or run.state == "ended":
+                self._runs.pop(known).close()
+        for batch_id, batch in batches.items():
+            run = self._runs.setdefault(batch_id, Run(self._desk, batch, self._longest))
+            run.batch = batch
+        if time.monotonic() - self._swept > SWEEP_EVERY:
+            self._swept = time.monotonic()
+            self._desk.files.sweep({name for b in batches.values() for name in (b.input, b.output, b.errors)})
+
+    def _at_work(self) -> list[Run]:
+        """Runs that get time now: a few of those with lines to check, and all others."""
+        busy = [run for run in self._runs.values() if run.state == "busy"]
+        return busy[:CHECKED_AT_ONCE] + [run for run in self._runs.values() if run.state != "busy"]
+
+    def _take_answers(self, run: Run) -> None:
+        """Rows whose jobs have ended are written down; only then is the job forgotten."""
+        names = list(run.in_hand)
+        pipe = self._desk.redis.pipeline(transaction=False)
+        for job_id in names:
+            pipe.hget(self._keys.job(job_id), "state")
+        done = []
+        for job_id, state in zip(names, pipe.execute(), strict=True):
+            if state is None or state in ENDED:
+                run.settle(job_id, self._read(job_id))
+                done += [self._keys.job(job_id), self._keys.done(job_id)]
+        if done:
+            self._desk.redis.delete(*done)
+        if run.counts != run.told and run.state != "ended":
+            self._desk.batches.count(run.batch.id, run.counts)
+            run.told = run.counts
+
+    def _read(self, job_id: str) -> JobRecord | None:
+        try:
+            return self._desk.jobs.read(job_id)
+        except UnknownVersion:  # from before an upgrade: it is asked again
+            return None
+
+    def _feed(self) -> float:
+        """Ask rows until there is no room; returns the seconds until it is worth while to try again."""
+        pause, fed = IDLE, self._in_turn()
+        while fed:
+            run = fed.pop(0)
+            wait = self._ask_one(run)
+            if wait is None:
+                fed.append(run)
+            elif wait == NO_ROOM:
+                return min(wait, pause)
+            else:
+                pause = min(wait, pause)
+        return pause
+
+    def _in_turn(self) -> list[Run]:
+        """Of each client its oldest batch that has rows to ask, the client first that has waited longest."""
+        oldest: dict[str, Run] = {}
+        for run in self._runs.values():
+            if run.state in ("queued", "fed"):
+                oldest.setdefault(run.batch.client, run)
+        for run in oldest.values():
+            run.chosen = True
+        self._served = {client: self._served.get(client, 0) for client in oldest}
+        ordered = sorted(oldest.values(), key=lambda run: self._served[run.batch.client])
+        return [run for run in ordered if run.state == "fed"]
+
+    def _ask_one(self, run: Run) -> float | None:
+        """None when a row was admitted; else the seconds until this batch should be tried again."""
+        in_hand = sum(len(other.in_hand) for other in self._runs.values())
+        if in_hand >= AHEAD:
+            return IDLE
+        try:
+            ready = run.next()
+            if ready is None:
+                return 0.0 if run.has_rows else IDLE
+            if ready.writes and self._writing() >= self._most_writing():
+                return IDLE
+            left = max(1.0, run.batch.expires - time.time())
+            terms = Terms(priority="bulk", expires_in=left, digests=ready.digests, row=True)
+            admitted = self._desk.admission.admit_row(
+                run.batch.client, run.batch.endpoint, ready.asked.work, terms, ready.job_id
+            )
+        except ApiError as error:
+            if error.detail.code in NOT_NOW:
+                return NO_ROOM
+            assert ready is not None
+            run.wrong(ready, error)
+            return None
+        run.taken(ready)
+        self._rows += 1
+        self._served[run.batch.client] = self._rows
+        return None if admitted.how == "admitted" else 0.0  # it may have ended already
+
+    def _writing(self) -> int:
+        return sum(len(run.writing) for run in self._runs.values())
+
+    def _most_writing(self) -> int:
+        """Rows that write text at once: one place of each worker is left for those who wait for an answer."""
+        workers = max(1, len(self._desk.models.ready_workers()))
+        return max(1, workers * (self._desk.config.batch_size - 1))
+
+    def _wait(self, seconds: float) -> None:
+        rows = [self._keys.done(job_id) for run in self._runs.values() for job_id in run.in_hand]
+        woken = self._waits.blpop([*rows, self._keys.batch_wake], seconds)
+        if woken and woken[0] == self._keys.batch_wake:
+            self._looked = float("-inf")
+
+
+def main() -> None:
+    set_up_logging()
+    try:
+        config = settings().model_copy(update={"keys_file": None})
+    except SettingsError as error:
+        sys.exit(f"feeder: {error}")
+    feeder = Feeder(Service.start(config))
+
+    def leave(*_: object) -> None:
+        feeder.stopped = True
+
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)
+    lock = wait_for_folder(config.data / "files", feeder)
+    log.info("feeder ready.")
+    feeder.run()
+    feeder.forget()
+    os.close(lock)
+
+
+def wait_for_folder(folder: Path, feeder: Feeder) -> int:
+    """A lock on the files, held until this process ends: two feeders would write every row twice."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = os.open(folder / "feeder.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    told = False
+    while not feeder.stopped:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if not told:
+                log.info("waiting for the feeder that works in %s to end", folder)
+            told = True
+            time.sleep(SETBACK)
+    return lock
+
+
+if __name__ == "__main__":
+    main()
