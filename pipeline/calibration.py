@@ -1,4 +1,4 @@
-"""One temperature, fitted on rows that neither training nor the reported figures use.
+"""Rows scored as in serving, and the temperature of training's end; fitted on rows that it never saw.
 
 Guo et al. 2017, On Calibration of Modern Neural Networks: softmax(log P / T), T minimising the
 negative log-likelihood.
@@ -11,13 +11,18 @@ from typing import Any
 import torch
 
 from pipeline.rows import Row
-from worker.engine.labels import LabelSet
+from pipeline.sources import place_of
+from shared.errors import RecipeError
+from worker.engine.labels import AnyLabels, LabelSet, MultiLabels
 from worker.engine.prefix import FrozenPrefix
 from worker.engine.prompt import Prompt
+from worker.engine.question import Question
 from worker.engine.scoring import PackedScorer
 
 LOWEST, HIGHEST, STEPS = 0.3, 4.0, 75
 ROWS_AT_ONCE = 8
+TEXTS_AT_ONCE = 3  # as the worker does
+FEWEST = 50  # rows of each half
 
 
 class Judge:
@@ -63,3 +68,47 @@ def best_temperature(scores: torch.Tensor, gold: torch.Tensor) -> tuple[float, f
     grid = torch.logspace(math.log10(LOWEST), math.log10(HIGHEST), STEPS)
     loss = [float(torch.nn.functional.cross_entropy(scores / t, gold)) for t in grid]
     return round(float(grid[loss.index(min(loss))]), 4), min(loss)
+
+
+def halve(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Rows to fit and rows to report on; which one depends on a row's text alone.
+
+    Raises:
+        RecipeError: one half has too few.
+    """
+    fitting = [row for row in rows if place_of(row.text, "fit") < 0.5]
+    reporting = [row for row in rows if place_of(row.text, "fit") >= 0.5]
+    if min(len(fitting), len(reporting)) < FEWEST:
+        raise RecipeError(
+            f"{len(fitting)} rows to fit and {len(reporting)} to report on are too few; each half needs "
+            f"{FEWEST}: raise `calibration` in the recipe, or give --items"
+        )
+    return fitting, reporting
+
+
+def logits_of(question: Question, rows: Sequence[Row]) -> torch.Tensor:
+    """[rows, labels], by the same packed forwards as in serving."""
+    prompt = question.prompt
+    prompts = [prompt.item(row.text).ids + prompt.tail for row in rows]
+    steps = [
+        question.labels.logits(question.scorer.score(prompts[start : start + TEXTS_AT_ONCE]))
+        for start in range(0, len(prompts), TEXTS_AT_ONCE)
+    ]
+    return torch.cat(steps)
+
+
+def truth_of(labels: AnyLabels, rows: Sequence[Row]) -> torch.Tensor:
+    """[rows, labels] 1 where the label is right; where one answer is asked for, shares of the right ones.
+
+    Raises:
+        RecipeError: a row has a label that is none of the artifact's; names the row.
+    """
+    truth = torch.zeros(len(rows), len(labels.names))
+    place = {name: number for number, name in enumerate(labels.names)}
+    for number, row in enumerate(rows):
+        right = row.published if isinstance(labels, MultiLabels) else (row.label, *row.also)
+        for name in right:
+            if name not in place:
+                raise RecipeError(f"row {row.id}: {name!r} is not among the artifact's labels")
+            truth[number, place[name]] = 1 if isinstance(labels, MultiLabels) else 1 / len(right)
+    return truth

@@ -1,121 +1,149 @@
 """Runs an artifact through the serving engine over held-out items; prints and stores what it is worth.
 
 python -m pipeline.evaluate --recipe pipeline/recipes/newsroom-mini.toml --data DIR [--items FILE]
+    [--types fp32,bf16,int8,nf4] [--compare A B]
 
 The last line of the output is one JSON document.
 """
 
+import argparse
 import json
-import time
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from pipeline.answers import Outcome, classify, read_predictions, timed, write_predictions
 from pipeline.card import card
-from pipeline.figures import Figures, figures
+from pipeline.compare import HEAD, differences
+from pipeline.figures import Figures, SetFigures
+from pipeline.items import items_like, read_items, refuse_leaks
+from pipeline.measures import as_metrics, figures_of, sets_of, told
 from pipeline.prepare import arguments, ensure_prepared
 from pipeline.publish import write_json
-from pipeline.recipe import load_recipe
-from pipeline.rows import Row, key, read_rows
-from pipeline.tables import read_jsonl
-from shared.errors import ItemError, RecipeError
+from pipeline.recipe import Recipe, load_recipe, progress
+from pipeline.report import comparison, report
+from pipeline.rows import Row, read_rows
+from shared.errors import WiredeskError
 from shared.settings import Settings
-from worker.engine.protocol import Engine
+from worker.engine.artifact import open_artifact
 from worker.engine.transformers_engine import TransformersEngine
 
-TEXTS_AT_ONCE = 3  # as the worker does
+TYPES = ("fp32", "bf16", "int8", "nf4")
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What the engine answered for one row; without an answer, the label is empty and p is 0."""
-
-    row: Row
-    label: str
-    probability: float
-
-
-def main() -> None:
-    parser = arguments("Measure an artifact on held-out items.")
-    parser.add_argument("--artifact", type=Path, help="artifact folder (default models/<name>)")
-    parser.add_argument(
-        "--items", type=Path, action="append", default=[], help="more items: JSON lines, text and label"
-    )
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default all but one)")
-    options = parser.parse_args()
+def main(given: Sequence[str] | None = None) -> None:
+    options = _options(given)
     recipe = load_recipe(options.recipe)
     work = options.work or Path("runs") / recipe.name
     ensure_prepared(recipe, options.data, work)
-    artifact = options.artifact or Path("models") / recipe.name
-    rows = read_rows(work, "held_out") + [row for path in options.items for row in read_items(path)]
-    refuse_leaks(rows, work)
-    settings = Settings(model=str(artifact), quantization="fp32", torch_threads=options.threads)
-    result = evaluate(TransformersEngine.load(settings), rows)
-    for group, measured in result.items():
-        print(f"\n{group}\n{measured.table()}")
-    metrics = {"schema": 1, "groups": {group: measured.summary() for group, measured in result.items()}}
-    write_json(artifact / "metrics.json", metrics)
-    manifest = json.loads((artifact / "manifest.json").read_text(encoding="utf-8"))
-    (artifact / "README.md").write_text(card(manifest, metrics), encoding="utf-8")
-    print(json.dumps(metrics, ensure_ascii=False))
+    rows = rows_to_measure(recipe, work, options.items, options.like)
+    if options.compare:
+        first, second = options.compare
+        result = compare(first, second, rows, work, options.types[0], options.threads)
+    else:
+        result = measure(options.artifact or Path("models") / recipe.name, rows, options)
+    print(json.dumps(result, ensure_ascii=False))
 
 
-def evaluate(engine: Engine, rows: Sequence[Row]) -> dict[str, Figures]:
-    """Figures of each group of rows, and the engine's speed on it."""
-    labels = engine.describe().labels
-    result = {}
-    for group in dict.fromkeys(row.group for row in rows):
-        began = time.perf_counter()
-        outcomes = classify(engine, [row for row in rows if row.group == group])
-        rate = len(outcomes) / (time.perf_counter() - began)
-        result[group] = figures(
-            [o.row.label for o in outcomes],
-            [o.label for o in outcomes],
-            [o.probability for o in outcomes],
-            labels,
-            rate,
-        )
-    return result
-
-
-def classify(engine: Engine, rows: Sequence[Row]) -> list[Outcome]:
-    """An answer for each row, a few at once; an item that failed counts as answered wrongly."""
-    outcomes = []
-    for start in range(0, len(rows), TEXTS_AT_ONCE):
-        some = rows[start : start + TEXTS_AT_ONCE]
-        for row, answer in zip(some, engine.classify([row.text for row in some]), strict=True):
-            if isinstance(answer, ItemError):
-                outcomes.append(Outcome(row, "", 0.0))
-            else:
-                outcomes.append(Outcome(row, answer.label, answer.probability))
-    return outcomes
-
-
-def read_items(path: Path) -> list[Row]:
-    """Items written for evaluation, in a group for each script.
+def rows_to_measure(recipe: Recipe, work: Path, items: Sequence[Path], like: str | None) -> list[Row]:
+    """The held-out rows and those of the files.
 
     Raises:
-        RecipeError: the file is missing.
+        RecipeError: a file cannot be read, or has a text that was trained on.
     """
-    return [
-        Row(str(number), value["text"], value["label"], f"written {script(value['text'])}", "held_out")
-        for number, value in read_jsonl(path)
-    ]
+    more = [row for path in items for row in (items_like(path, recipe, like) if like else read_items(path))]
+    rows = read_rows(work, "held_out") + more
+    refuse_leaks(rows, work)
+    return rows
 
 
-def refuse_leaks(rows: Sequence[Row], work: Path) -> None:
-    """Raises RecipeError when a text of `rows` was trained or calibrated on."""
-    known = {
-        key(row.text) for split in ("train", "calibration", "unlabelled") for row in read_rows(work, split)
+def measure(artifact: Path, rows: Sequence[Row], options: argparse.Namespace) -> dict[str, Any]:
+    """Every data type on every group; writes metrics.json, report.html and the model card."""
+    measured: dict[str, dict[str, Figures]] = {}
+    sets: dict[str, dict[str, SetFigures]] = {}
+    shown: dict[str, list[Outcome]] = {}
+    for data_type in options.types:
+        engine = load(artifact, data_type, options.threads)
+        measured[data_type], sets[data_type] = {}, {}
+        for group in dict.fromkeys(row.group for row in rows):
+            outcomes, rate = timed(engine, [row for row in rows if row.group == group])
+            measured[data_type] |= figures_of(group, outcomes, engine.describe().labels, rate)
+            sets[data_type] |= sets_of(group, outcomes)
+            if data_type == options.types[0]:
+                shown[group] = outcomes
+    print(told(measured, sets))
+    metrics = as_metrics(measured, sets)
+    write_json(artifact / "metrics.json", metrics)
+    manifest = json.loads((artifact / "manifest.json").read_text(encoding="utf-8"))
+    page = report(manifest["name"], manifest["revision"], measured, sets, shown)
+    (artifact / "report.html").write_text(page, encoding="utf-8")
+    if "recipe" in manifest:  # an adopted model has a card of its own, if any
+        (artifact / "README.md").write_text(card(manifest, metrics), encoding="utf-8")
+    if options.predictions:
+        write_predictions(options.predictions, [one for outcomes in shown.values() for one in outcomes])
+    progress(f"wrote {artifact / 'report.html'}")
+    return metrics
+
+
+def compare(
+    first: Path, second: Path, rows: Sequence[Row], work: Path, data_type: str, threads: int
+) -> dict[str, Any]:
+    """Two artifacts, or an artifact and a file of predictions, on the same rows; writes compare.html."""
+    one, other = (answers_of(path, rows, data_type, threads) for path in (first, second))
+    groups: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        groups.setdefault(row.group, []).append(place)
+    if len(groups) > 1:
+        groups["all"] = list(range(len(rows)))
+    found = {
+        group: differences([one[n] for n in places], [other[n] for n in places])
+        for group, places in groups.items()
     }
-    leaked = [row.id for row in rows if key(row.text) in known]
-    if leaked:
-        raise RecipeError(f"{len(leaked)} items of the evaluation were trained on: {', '.join(leaked[:10])}")
+    for group, some in found.items():
+        print("\n".join([f"\n{group}", HEAD, *(difference.told for difference in some)]))
+    page = comparison(first.name, second.name, found)
+    (work / "compare.html").write_text(page, encoding="utf-8")
+    progress(f"wrote {work / 'compare.html'}")
+    return {group: [asdict(difference) for difference in some] for group, some in found.items()}
 
 
-def script(text: str) -> str:
-    return "Chinese" if any("\u4e00" <= character <= "\u9fff" for character in text) else "English"
+def answers_of(source: Path, rows: Sequence[Row], data_type: str, threads: int) -> list[Outcome]:
+    """By an artifact's folder, or out of a file of predictions."""
+    if source.is_dir():
+        return classify(load(source, data_type, threads), rows)
+    return read_predictions(source, rows)
+
+
+def load(artifact: Path, data_type: str, threads: int) -> TransformersEngine:
+    open_artifact(artifact)
+    settings = Settings(model=str(artifact), quantization=data_type, torch_threads=threads)
+    return TransformersEngine.load(settings)
+
+
+def _options(given: Sequence[str] | None) -> argparse.Namespace:
+    parser = arguments("Measure an artifact on held-out items.")
+    parser.add_argument("--artifact", type=Path, help="artifact folder (default models/<name>)")
+    parser.add_argument(
+        "--items", type=Path, action="append", default=[], help="more items: text and label in each row"
+    )
+    parser.add_argument("--like", metavar="SOURCE", help="--items are laid out as this source of the recipe")
+    parser.add_argument("--types", default="fp32", help=f"data types, of {','.join(TYPES)}")
+    parser.add_argument(
+        "--compare", type=Path, nargs=2, metavar=("A", "B"), help="artifact folders or files of predictions"
+    )
+    parser.add_argument("--predictions", type=Path, help="write the answers to this file: JSON lines with id")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default all but one)")
+    options = parser.parse_args(given)
+    options.types = options.types.split(",")
+    if unknown := set(options.types) - set(TYPES):
+        parser.error(f"--types: {', '.join(sorted(unknown))} is none of {', '.join(TYPES)}")
+    return options
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except WiredeskError as problem:
+        sys.exit(f"evaluate: {problem}")

@@ -10,6 +10,7 @@ from shared.errors import ArtifactError
 from tests.engine.conftest import load
 from tests.engine.tiny import tiny_model
 from worker.engine.artifact import open_artifact
+from worker.engine.calibration import Scale
 from worker.engine.model import load_model
 
 
@@ -72,7 +73,16 @@ def test_another_schema_is_refused(copy: Path):
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"schema": 2}', '{"schema": 1, "temperature": {"fp32": 0}}', '{"schema": 1, "x": 1}']
+    "text",
+    [
+        "{",
+        "[]",
+        '{"schema": 2}',
+        '{"schema": 1, "temperature": {"fp32": 0}}',
+        '{"schema": 1, "x": 1}',
+        '{"schema": 1, "bias": {"fp32": {"股市": NaN}}}',
+        '{"schema": 1, "abstain": {"fp32": [{}]}}',
+    ],
 )
 def test_a_calibration_that_cannot_be_read_is_refused(copy: Path, text: str):
     (copy / "calibration.json").write_text(text)
@@ -84,12 +94,12 @@ def test_a_type_without_temperature_takes_that_of_fp32(copy: Path):
     text = '{"schema": 1, "temperature": {"fp32": 0.9, "int8": 0.8}}'
     (copy / "calibration.json").write_text(text)
     calibration = open_artifact(copy).calibration
-    assert [calibration.for_type(name) for name in ("fp32", "bf16", "int8")] == [0.9, 0.9, 0.8]
+    assert [calibration.for_type(name).temperature for name in ("fp32", "bf16", "int8")] == [0.9, 0.9, 0.8]
 
 
 def test_without_calibration_scores_stay_as_they_are(copy: Path):
     (copy / "calibration.json").unlink()
-    assert open_artifact(copy).calibration.for_type("fp32") == 1.0
+    assert open_artifact(copy).calibration.for_type("fp32") == Scale()
 
 
 def test_a_tokenizer_without_chat_template_is_refused(copy: Path):

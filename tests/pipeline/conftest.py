@@ -99,6 +99,22 @@ def slot_recipe(folder: Path, edit: Callable[[str], str] = lambda text: text) ->
     return load_recipe(path)
 
 
+WHERE = {"央行": ["中国", "政策"], "市场": ["外国", "行业"], "生活": ["国际", "公司"]}
+
+
+@pytest.fixture(scope="session")
+def slot_work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Recipe (two.toml), data, prepared rows and, in `tiny`, a trained artifact that answers in two slots."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("slots")
+    recipe = slot_recipe(folder)
+    rows = [{"text": text, "labels": WHERE[label], "raw": WHERE[label]} for text, label in NEWS]
+    write_jsonl(folder / "news.jsonl", rows)
+    write_rows(prepare(recipe, folder), folder / "work")
+    run(recipe, folder / "work", folder / "tiny")
+    return folder
+
+
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)

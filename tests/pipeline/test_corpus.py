@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
-from pipeline.evaluate import script
+from pipeline.items import script
 from pipeline.rows import key
 from shared.taxonomy import load_taxonomy
 

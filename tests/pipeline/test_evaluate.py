@@ -1,19 +1,29 @@
 """Figures, calibration, and the refusal to measure on what was trained on."""
 
 import json
+import random
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
+from pipeline.answers import Outcome, classify
 from pipeline.calibration import best_temperature
 from pipeline.card import card
-from pipeline.evaluate import evaluate, read_items, refuse_leaks
-from pipeline.figures import calibration_error, figures
+from pipeline.compare import differences
+from pipeline.evaluate import main
+from pipeline.figures import calibration_error, figures, set_figures
+from pipeline.items import items_like, read_items, refuse_leaks
+from pipeline.measures import evaluate
+from pipeline.recipe import Recipe
 from pipeline.rows import Row, read_rows
 from shared.errors import RecipeError
-from tests.pipeline.conftest import write_jsonl
+from shared.settings import Settings
+from tests.pipeline.conftest import WHERE, write_jsonl
 from worker.engine.standin import StandIn
+from worker.engine.transformers_engine import TransformersEngine
 
 
 def test_figures_of_a_case_worked_by_hand() -> None:
@@ -24,6 +34,27 @@ def test_figures_of_a_case_worked_by_hand() -> None:
     assert measured.macro_f1 == pytest.approx(2 / 3)
     assert set(measured.labels) == {"a", "b"}
     assert "accuracy 0.667" in measured.table()
+    assert measured.confusion == {("a", "a"): 1, ("a", "b"): 1, ("b", "b"): 1}
+    assert measured.micro_f1 == pytest.approx(2 / 3)
+    assert measured.brier is None
+
+
+def test_an_item_without_an_answer_costs_recall_and_no_precision() -> None:
+    assert figures(["a", "b"], ["a", ""], [0.9, 0.0], ["a", "b"]).micro_f1 == pytest.approx(2 / 3)
+
+
+def test_the_brier_score_sums_over_the_labels() -> None:
+    chances = [{"a": 0.7, "b": 0.3}, {"a": 1.0, "b": 0.0}]
+    measured = figures(["a", "b"], ["a", "a"], [0.7, 1.0], ["a", "b"], chances=chances)
+    assert measured.brier == pytest.approx((2 * 0.3**2 + 2) / 2)
+
+
+def test_label_sets_are_measured_as_published() -> None:
+    gold = [["中国", "公司"], ["外国", "公司", "行业"], ["国际", "公 司"]]
+    measured = set_figures(gold, [("中国", "公司"), ("外国", "公司"), ("国际", "公司")])
+    assert measured.micro_f1 == pytest.approx(2 * (2 + 2 + 1) / (7 + 6))
+    assert measured.exact_match == pytest.approx(1 / 3)
+    assert measured.all_covered == pytest.approx(1 / 3)
 
 
 def test_confidence_that_equals_accuracy_has_no_calibration_error() -> None:
@@ -69,3 +100,136 @@ def test_the_card_gives_each_figure_or_says_how_to_measure(artifact: Path) -> No
     group = {"items": 10, "accuracy": 0.8, "macro_f1": 0.7, "ece": 0.04}
     assert "pipeline.evaluate" in card(manifest)
     assert "| flash | 10 | 0.800 | 0.700 | 0.040 |" in card(manifest, {"groups": {"flash": group}})
+
+
+OTHERS = [
+    ("降准落地，资金面宽松。", "货币政策"),
+    ("股指收跌，成交清淡。", "股市"),
+    ("Rain delayed the match.", "其他"),
+]
+
+
+@pytest.fixture
+def asked(artifact: Path, recipe: Recipe, data: Path, tmp_path: Path) -> tuple[Path, list[str]]:
+    """A copy of the artifact, and what the command is given to measure it on three items."""
+    copy = shutil.copytree(artifact, tmp_path / "tiny")
+    write_jsonl(tmp_path / "items.jsonl", [{"text": text, "label": label} for text, label in OTHERS])
+    given = [
+        "--recipe",
+        str(recipe.folder / "tiny.toml"),
+        "--data",
+        str(data),
+        "--work",
+        str(tmp_path / "work"),
+    ]
+    return copy, [*given, "--items", str(tmp_path / "items.jsonl"), "--threads", "1"]
+
+
+def test_every_data_type_stands_in_one_table_and_the_report_needs_no_other_host(
+    asked: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifact, given = asked
+    main([*given, "--artifact", str(artifact), "--types", "fp32,bf16,int8"])
+    printed = capsys.readouterr().out
+    metrics = json.loads(printed.splitlines()[-1])
+    assert metrics == json.loads((artifact / "metrics.json").read_text(encoding="utf-8"))
+    assert list(metrics["types"]) == ["fp32", "bf16", "int8"]
+    for groups in metrics["types"].values():
+        assert set(groups) == {"written Chinese", "written English"}
+    page = (artifact / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 4
+    assert not re.search(r"(src|href)=|url\(|@import|<script", page)
+    for text, _ in OTHERS:
+        assert text not in page + printed
+
+
+def test_an_artifact_is_compared_with_a_file_of_predictions(
+    asked: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifact, given = asked
+    own = tmp_path / "own.jsonl"
+    main([*given, "--artifact", str(artifact), "--predictions", str(own)])
+    main([*given, "--compare", str(artifact), str(own)])
+    same = json.loads(capsys.readouterr().out.splitlines()[-1])["all"]
+    assert [(one["low"], one["high"]) for one in same] == [(0, 0), (0, 0)]
+    assert (tmp_path / "work" / "compare.html").is_file()
+    short = [{"id": "items.jsonl:1", "label": "股市"}]
+    write_jsonl(tmp_path / "short.jsonl", short)
+    with pytest.raises(RecipeError, match=r"no prediction for 2 rows, like items\.jsonl:2, items\.jsonl:3"):
+        main([*given, "--compare", str(artifact), str(tmp_path / "short.jsonl")])
+    write_jsonl(tmp_path / "short.jsonl", short * 2)
+    with pytest.raises(RecipeError, match="occurs twice"):
+        main([*given, "--compare", str(artifact), str(tmp_path / "short.jsonl")])
+
+
+def test_an_interval_holds_the_true_difference_and_tells_a_real_one_from_none() -> None:
+    """Answers that are right by a coin: 70 % against 80 %, and against as many on other rows."""
+    rng = random.Random(3)
+    other = {"a": "b", "b": "a"}
+    rows = [Row(str(n), "", rng.choice("ab"), "", "") for n in range(1500)]
+
+    def answers(share: float) -> list[Outcome]:
+        return [Outcome(r, r.label if rng.random() < share else other[r.label], 1.0) for r in rows]
+
+    def flipped(one: Outcome) -> Outcome:
+        return Outcome(one.row, other[one.label], 1.0)
+
+    first = answers(0.7)
+    accuracy, macro = differences(first, answers(0.8))
+    assert accuracy.low < 0.1 < accuracy.high
+    assert accuracy.low > 0
+    assert accuracy.second == pytest.approx(0.8, abs=0.03)
+    assert macro.first == pytest.approx(accuracy.first, abs=0.01)
+    turned = first[1:] + first[:1]  # as often right, but on other rows
+    none, _ = differences(
+        first, [o if o.right == t.right else flipped(o) for o, t in zip(first, turned, strict=True)]
+    )
+    assert none.low < 0 < none.high
+    # The width is that of the difference of two independent shares.
+    assert accuracy.high - accuracy.low == pytest.approx(3.92 * ((0.21 + 0.16) / 1500) ** 0.5, rel=0.15)
+
+
+def test_a_model_with_slots_is_measured_by_slot_and_over_label_sets(
+    slot_work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifact = shutil.copytree(slot_work / "tiny", tmp_path / "two")
+    texts = ["央行再次降准，释放资金。", "只有地区的一条。"]
+    gold = [["中国", "政策"], ["中国"]]
+    write_jsonl(
+        tmp_path / "dev.jsonl", [{"text": t, "labels": g, "raw": g} for t, g in zip(texts, gold, strict=True)]
+    )
+    given = [
+        "--recipe",
+        str(slot_work / "two.toml"),
+        "--data",
+        str(slot_work),
+        "--work",
+        str(tmp_path / "work"),
+    ]
+    given += ["--items", str(tmp_path / "dev.jsonl"), "--like", "authored", "--threads", "1"]
+    main([*given, "--artifact", str(artifact), "--predictions", str(tmp_path / "own.jsonl")])
+    metrics = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(metrics["groups"]) == {"dev", "dev: region", "dev: topic"}
+    assert metrics["groups"]["dev"]["items"] == 1  # the other has no whole answer
+    assert metrics["label_sets"]["dev"]["items"] == 2
+    assert metrics["label_sets"]["dev"]["exact_match"] <= 0.5
+    main([*given, "--compare", str(artifact), str(tmp_path / "own.jsonl")])
+    same = json.loads(capsys.readouterr().out.splitlines()[-1])["dev"]
+    assert [one["figure"] for one in same] == ["accuracy", "macro-F1", "set micro-F1", "exact match"]
+    assert all(one["first"] == one["second"] for one in same)
+
+
+def test_a_model_with_slots_learns_its_rows(slot_work: Path) -> None:
+    rows = read_rows(slot_work / "work", "train")
+    settings = Settings(model=str(slot_work / "tiny"), quantization="fp32", torch_threads=1)
+    outcomes = classify(TransformersEngine.load(settings), rows)
+    assert sum(one.right for one in outcomes) >= len(rows) - 1
+    assert {one.values for one in outcomes if one.right} <= {tuple(value) for value in WHERE.values()}
+
+
+def test_items_can_be_laid_out_as_a_source(recipe: Recipe, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "more.jsonl", [{"text": "降准", "label": "央行"}])
+    (row,) = items_like(tmp_path / "more.jsonl", recipe, "authored")
+    assert (row.label, row.group, row.split) == ("货币政策", "more", "held_out")
+    with pytest.raises(RecipeError, match="no source 'gone'; it has authored"):
+        items_like(tmp_path / "more.jsonl", recipe, "gone")

@@ -1,7 +1,7 @@
 """The model folder: what it must hold, checked before a worker says that it is ready.
 
 config.json, *.safetensors, tokenizer files; taxonomy.toml (labels), prompt.toml (prompt),
-calibration.json (temperatures), adapter/ (a LoRA adapter, if any), manifest.json (how it was made;
+calibration.json (temperatures, biases), adapter/ (a LoRA adapter, if any), manifest.json (how it was made;
 written last, so a folder without it is half written).
 """
 
@@ -9,29 +9,17 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from shared.errors import ArtifactError
 from shared.taxonomy import Taxonomy, load_taxonomy
+from worker.engine.calibration import Calibration
 from worker.engine.prompt import PromptTemplate, load_template
 
 SCHEMA = 1
 HOW_TO_GET_ONE = "set WIREDESK_MODEL to an artifact folder (see docs/pipeline.md)"
-
-
-class Calibration(BaseModel):
-    """calibration.json: the temperature of each data type; log P is divided by it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_: Literal[1] = Field(1, alias="schema")
-    temperature: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
-
-    def for_type(self, quantization: str) -> float:
-        """The type's own temperature, else fp32's, else 1 (uncalibrated)."""
-        return self.temperature.get(quantization, self.temperature.get("fp32", 1.0))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import torch
 
 from shared.errors import ArtifactError
 from shared.taxonomy import Taxonomy
+from worker.engine.calibration import Scale
 from worker.engine.prompt import Prompt
 from worker.engine.trie import build_trie
 
@@ -52,12 +53,15 @@ class LabelSet:
 
     Attributes:
         names: of the labels, in order.
+        parts: what a calibration can have a bias for.
+        made_of: [labels, parts] 1 where a label consists of a part.
         trie: of every surface form's tokens, with the end of turn.
         tokens: [labels] tokens of each label's own name.
     """
 
     def __init__(self, forms: Mapping[str, Sequence[str]], prompt: Prompt):
-        self.names = tuple(forms)
+        self.names = self.parts = tuple(forms)
+        self.made_of = torch.eye(len(self.names))
         said = [(place, form) for place, name in enumerate(forms) for form in (name, *forms[name])]
         self.trie = build_trie([prompt.label_sequence(form) for _, form in said])
         self._owner = torch.tensor([place for place, _ in said])
@@ -71,10 +75,15 @@ class LabelSet:
         )
         return sums.log() + highest
 
-    def read(self, scores: torch.Tensor, temperature: float) -> list[Reading | None]:
+    def logits(self, scores: torch.Tensor) -> torch.Tensor:
+        """[B, forms] log P -> [B, labels], what a temperature divides and a bias is added to."""
+        return self.fold(scores)
+
+    def read(self, scores: torch.Tensor, scale: Scale) -> list[Reading | None]:
         """[B, forms] log P -> what they say of each text; None where they are no numbers."""
         labels = self.fold(scores)
-        chances, masses = torch.softmax(labels / temperature, dim=1), labels.logsumexp(1).exp()
+        chances = torch.softmax(labels / scale.temperature + bias_of(self, scale), dim=1)
+        masses = labels.logsumexp(1).exp()
         rows = zip(chances, masses.tolist(), strict=True)
         return [self._read(row, mass) if _are_numbers(row, mass) else None for row, mass in rows]
 
@@ -101,12 +110,17 @@ class SlotLabels(LabelSet):
             )
         said = [prompt.template.fill(**dict(zip(slots, values, strict=True))) for values in combinations]
         super().__init__(dict.fromkeys(said, ()), prompt)
-        self._slots = {name: tuple(values) for name, values in slots.items()}
+        self.slots = {name: tuple(values) for name, values in slots.items()}
+        self.parts = tuple(f"{slot}={value}" for slot, values in slots.items() for value in values)
+        pairs = [
+            [f"{slot}={value}" for slot, value in zip(slots, values, strict=True)] for values in combinations
+        ]
+        self.made_of = torch.tensor([[float(part in pair) for part in self.parts] for pair in pairs])
 
     def _read(self, chances: torch.Tensor, mass: float) -> Reading:
-        left = chances.reshape([len(values) for values in self._slots.values()])
+        left = chances.reshape([len(values) for values in self.slots.values()])
         slots, best = {}, 0
-        for name, values in self._slots.items():
+        for name, values in self.slots.items():
             given = left.reshape(len(values), -1).sum(1) / left.sum()
             slots[name] = dictionary(values, given)
             chosen = int(given.argmax())
@@ -119,7 +133,8 @@ class MultiLabels:
     """Any number of labels: for each a branch of the trie that ends in yes or no."""
 
     def __init__(self, names: Sequence[str], prompt: Prompt):
-        self.names = tuple(names)
+        self.names = self.parts = tuple(names)
+        self.made_of = torch.eye(len(self.names))
         self._separator = prompt.template.label_separator
         yes, no = (
             [prompt.template.fill(label=n, verdict=v) for n in names] for v in prompt.template.verdicts
@@ -130,10 +145,15 @@ class MultiLabels:
         self.trie = replace(trie, paths=torch.cat([trie.paths, shared]))
         self._tokens = [len(prompt.label_sequence(form)) for form in yes]
 
-    def read(self, scores: torch.Tensor, temperature: float) -> list[Reading | None]:
-        """[B, 3 labels] log P of yes, of no and of what leads to both -> what they say of each text."""
+    def logits(self, scores: torch.Tensor) -> torch.Tensor:
+        """[B, 3 labels] log P of yes, of no and of what leads to both -> [B, labels] log odds of yes."""
+        yes, no, _ = scores.reshape(len(scores), 3, -1).unbind(1)
+        return yes - no
+
+    def read(self, scores: torch.Tensor, scale: Scale) -> list[Reading | None]:
+        """[B, 3 labels], as `logits` -> what they say of each text."""
         yes, no, before = scores.reshape(len(scores), 3, -1).unbind(1)
-        chances = torch.sigmoid((yes - no) / temperature)
+        chances = torch.sigmoid(self.logits(scores) / scale.temperature + bias_of(self, scale))
         masses = (torch.logaddexp(yes, no) - before).exp().min(dim=1).values
         rows = zip(chances, masses.tolist(), strict=True)
         return [self._read(row, mass) if _are_numbers(row, mass) else None for row, mass in rows]
@@ -180,6 +200,21 @@ def labels_named(names: Sequence[str], prompt: Prompt) -> AnyLabels:
     if prompt.template.slots:
         raise ArtifactError("this model answers in slots of its own")
     return MultiLabels(names, prompt) if prompt.template.multi else LabelSet(dict.fromkeys(names, ()), prompt)
+
+
+def bias_of(labels: AnyLabels, scale: Scale) -> torch.Tensor:
+    """[labels] nats, of which each label's parts make up its own.
+
+    Raises:
+        ArtifactError: the scale has a bias for what is no label.
+    """
+    unknown = [name for name in scale.bias if name not in labels.parts]
+    if unknown:
+        raise ArtifactError(
+            f"calibration.json has a bias for {', '.join(unknown[:5])}, which the labels do not have; "
+            "run python -m pipeline.calibrate"
+        )
+    return labels.made_of @ torch.tensor([scale.bias.get(part, 0.0) for part in labels.parts])
 
 
 def dictionary(names: Sequence[str], row: torch.Tensor) -> dict[str, float]:

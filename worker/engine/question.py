@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from shared.errors import ArtifactError, BadLabels, EngineFailure, ItemError
-from worker.engine.labels import AnyLabels, Reading
+from worker.engine.calibration import Scale
+from worker.engine.labels import AnyLabels, Reading, bias_of
 from worker.engine.memory import ran_out, release
 from worker.engine.prefix import FrozenPrefix
 from worker.engine.prompt import Item, Prompt
@@ -23,19 +24,20 @@ Answer = Classification | ItemError
 class Question:
     """
     Args:
-        temperature: what log-probabilities of labels are divided by.
+        scale: makes probabilities of the labels' log-probabilities.
         row_tokens: most tokens of one packed forward.
 
     Raises:
         ArtifactError: prompt, labels and model do not fit each other.
     """
 
-    def __init__(self, model: Any, prompt: Prompt, labels: AnyLabels, temperature: float, row_tokens: int):
+    def __init__(self, model: Any, prompt: Prompt, labels: AnyLabels, scale: Scale, row_tokens: int):
         _check_fit(model.config, prompt, labels)
+        bias_of(labels, scale)
         self.prompt = prompt
         self.labels = labels
         self.scorer = PackedScorer(model, labels.trie, FrozenPrefix(model, prompt.head))
-        self._temperature = temperature
+        self._scale = scale
         self._row_tokens = row_tokens
 
     @property
@@ -105,7 +107,7 @@ class Question:
         return item.ids + self.prompt.tail
 
     def _read(self, items: Sequence[Item], scores: torch.Tensor) -> list[Answer]:
-        readings = self.labels.read(scores, self._temperature)
+        readings = self.labels.read(scores, self._scale)
         pairs = zip(items, readings, strict=True)
         return [as_answer(item, reading, self.prompt) for item, reading in pairs]
 

@@ -17,7 +17,7 @@ from shared.description import Description
 from shared.errors import ArtifactError, BadLabels, ItemError
 from shared.settings import Settings
 from worker.engine.artifact import Artifact, open_frame
-from worker.engine.labels import AnyLabels, Reading, labels_named, labels_of
+from worker.engine.labels import AnyLabels, Reading, bias_of, labels_named, labels_of
 from worker.engine.model import load_tokenizer
 from worker.engine.prompt import Item, Prompt
 from worker.engine.protocol import Labels
@@ -60,6 +60,8 @@ class RemoteEngine:
         self._artifact = artifact
         self._prompt = prompt
         self._own = labels_of(artifact.taxonomy, prompt)
+        self._scale = artifact.calibration.for_type("remote")
+        bias_of(self._own, self._scale)
         self._pool = ThreadPoolExecutor(steps, "remote")
         self.texts = RemoteTexts(client, address.model, prompt.tokenizer)
 
@@ -149,7 +151,8 @@ class RemoteEngine:
             # The edges of a path are in order: their numbers grow with their depth.
             edges[path.nonzero().flatten()] = torch.tensor(said)
         summed = (edges @ labels.trie.paths.T)[None]
-        return labels.read(summed, self._artifact.calibration.for_type("remote"))[0]
+        scale = self._scale if labels is self._own else self._scale.without_bias()
+        return labels.read(summed, scale)[0]
 
     def _score(self, prompts: Sequence[Sequence[int]], lengths: Sequence[int]) -> list[list[float]]:
         """log P of the last `lengths` tokens of each prompt, as the server sees them.

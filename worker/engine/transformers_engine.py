@@ -59,7 +59,7 @@ class TransformersEngine:
         self._row_tokens = row_tokens
         self._prompt_version = artifact.prompt_version
         self.prompt = prompt
-        self.question = self._ask(prompt, labels)
+        self.question = self._ask(prompt, labels, own=True)
         self.texts = ModelTexts(model, prompt.tokenizer, prompt_tokens, row_tokens)
         self._questions = Questions(self._ask_names, label_cache_bytes)
 
@@ -128,10 +128,12 @@ class TransformersEngine:
             return [error] * len(texts)
         return question.answer(texts)
 
-    def _ask(self, prompt: Prompt, labels: AnyLabels) -> Question:
-        temperature = self._artifact.calibration.for_type(self._quantization)
-        return Question(self._model, prompt, labels, temperature, self._row_tokens)
+    def _ask(self, prompt: Prompt, labels: AnyLabels, own: bool) -> Question:
+        scale = self._artifact.calibration.for_type(self._quantization)
+        if not own:
+            scale = scale.without_bias()
+        return Question(self._model, prompt, labels, scale, self._row_tokens)
 
     def _ask_names(self, names: Sequence[str]) -> Question:
         prompt = Prompt(self.prompt.template, self.prompt.tokenizer, self.prompt.item_tokens, names)
-        return self._ask(prompt, labels_named(names, prompt))
+        return self._ask(prompt, labels_named(names, prompt), own=False)

@@ -1,0 +1,183 @@
+"""Fits an artifact's probabilities to rows that it never saw, and says on other rows what that is worth.
+
+python -m pipeline.calibrate --recipe pipeline/recipes/newsroom-mini.toml --data DIR [--types fp32,int8]
+    [--bias] [--precision 0.95]
+
+Half of the calibration rows (by a hash of their text) fit the temperature, and a bias for each label if
+wished, of each data type; the other half is reported on. The result is stored in calibration.json.
+The last line of the output is one JSON document.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pipeline.calibration import halve, logits_of, truth_of
+from pipeline.fitting import Fit, above, fit, judge, probabilities, threshold
+from pipeline.items import read_items
+from pipeline.prepare import arguments, ensure_prepared
+from pipeline.recipe import Recipe, load_recipe, progress
+from pipeline.rows import Row, read_rows
+from shared.errors import WiredeskError
+from shared.settings import Settings
+from worker.engine.artifact import open_artifact
+from worker.engine.calibration import Abstention, Calibration, Scale
+from worker.engine.labels import LabelSet
+from worker.engine.question import Question
+from worker.engine.transformers_engine import TransformersEngine
+
+TYPES = ("fp32", "bf16", "int8", "nf4")
+LINE = "{:<6}{:>12} {:>7}{:>9}{:>8}{:>8}{:>8}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One data type: its scale, the reporting half without and with it, and the thresholds."""
+
+    scale: Scale
+    before: Fit
+    after: Fit
+    abstain: tuple[Abstention, ...]
+    unreachable: tuple[float, ...]
+
+
+def calibrate(
+    artifact: Path,
+    rows: Sequence[Row],
+    types: Sequence[str],
+    with_bias: bool,
+    precisions: Sequence[float],
+    threads: int = 0,
+) -> dict[str, Result]:
+    """Fit on one half of the rows, report on the other, and store the scales in the artifact.
+
+    Raises:
+        ArtifactError: the artifact cannot be served.
+        RecipeError: there are too few rows, or their labels are not the artifact's.
+    """
+    halves = halve(rows)
+    results = {}
+    for data_type in types:
+        settings = Settings(model=str(artifact), quantization=data_type, torch_threads=threads)
+        question = TransformersEngine.load(settings).question
+        results[data_type] = _fitted(question, *halves, with_bias, precisions)
+    store(artifact, results)
+    return results
+
+
+def store(artifact: Path, results: dict[str, Result]) -> None:
+    """Into calibration.json; data types that were not fitted keep what they have."""
+    known = open_artifact(artifact).calibration.model_dump(by_alias=True, mode="json")
+    for data_type, result in results.items():
+        known["temperature"][data_type] = result.scale.temperature
+        known["bias"].pop(data_type, None)
+        if result.scale.bias:
+            known["bias"][data_type] = dict(result.scale.bias)
+        known["abstain"][data_type] = kept(result)
+    value = {name: some for name, some in known.items() if some}
+    Calibration.model_validate(value)
+    unfinished = artifact / "calibration.json.unfinished"
+    unfinished.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    unfinished.replace(artifact / "calibration.json")
+
+
+def kept(result: Result) -> list[dict[str, float]]:
+    return [one.model_dump() for one in result.abstain]
+
+
+def _fitted(
+    question: Question,
+    fitting: Sequence[Row],
+    reporting: Sequence[Row],
+    with_bias: bool,
+    wished: Sequence[float],
+) -> Result:
+    labels = question.labels
+    learn, learn_truth = logits_of(question, fitting), truth_of(labels, fitting)
+    check, check_truth = logits_of(question, reporting), truth_of(labels, reporting)
+    scale = fit(learn, learn_truth, labels, with_bias)
+    fitted, checked = (probabilities(logits, scale, labels) for logits in (learn, check))
+    abstain, unreachable = [], []
+    for precision in wished if isinstance(labels, LabelSet) else ():
+        least = threshold(fitted, learn_truth, precision)
+        if least is None:
+            unreachable.append(precision)
+            continue
+        least = int(least * 10_000) / 10_000
+        coverage, reached = above(checked, check_truth, least)
+        abstain.append(
+            Abstention(
+                precision=precision,
+                threshold=least,
+                coverage=round(coverage, 4),
+                reached=round(reached, 4),
+                items=len(reporting),
+            )
+        )
+    before = judge(probabilities(check, Scale(), labels), check_truth, labels)
+    return Result(scale, before, judge(checked, check_truth, labels), tuple(abstain), tuple(unreachable))
+
+
+def told(results: dict[str, Result]) -> str:
+    """For a person at a terminal."""
+    lines = [LINE.format("type", "temperature", "", "accuracy", "nll", "Brier", "ECE")]
+    for data_type, result in results.items():
+        for when, one in (("before", result.before), ("after", result.after)):
+            temperature = "1" if when == "before" else str(result.scale.temperature)
+            shares = (f"{value:.3f}" for value in (one.accuracy, one.nll, one.brier, one.ece))
+            lines.append(LINE.format(data_type, temperature, when, *shares))
+        if result.after.nll > result.before.nll:
+            lines.append(f"{data_type}: fitted to one half, the other half fits worse; more rows are needed")
+        lines += [
+            f"{data_type}: abstain_below {one.threshold} answers {one.coverage:.1%} of {one.items} rows, "
+            f"{one.reached:.1%} of them right (wished {one.precision:.1%})"
+            for one in result.abstain
+        ]
+        lines += [f"{data_type}: no threshold reaches {share:.1%}" for share in result.unreachable]
+    return "\n".join(lines)
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    parser = arguments("Fit an artifact's probabilities to rows that it never saw.")
+    parser.add_argument("--artifact", type=Path, help="artifact folder (default models/<name>)")
+    parser.add_argument("--types", default="fp32", help=f"data types, of {','.join(TYPES)}")
+    parser.add_argument("--bias", action="store_true", help="also fit a bias for each label")
+    parser.add_argument(
+        "--precision",
+        type=float,
+        action="append",
+        default=[],
+        help="wished share of right answers, like 0.95",
+    )
+    parser.add_argument("--items", type=Path, help="rows with text and label instead of the recipe's")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default all but one)")
+    options = parser.parse_args(given)
+    types = options.types.split(",")
+    if unknown := set(types) - set(TYPES):
+        parser.error(f"--types: {', '.join(sorted(unknown))} is none of {', '.join(TYPES)}")
+    if not all(0 < share < 1 for share in options.precision):
+        parser.error("--precision is a share between 0 and 1, like 0.95")
+    recipe = load_recipe(options.recipe)
+    artifact = options.artifact or Path("models") / recipe.name
+    rows = _rows(options, recipe) if options.items is None else read_items(options.items)
+    results = calibrate(artifact, rows, types, options.bias, options.precision, options.threads)
+    print(told(results))
+    progress(f"wrote {artifact / 'calibration.json'}; its metrics are of before: python -m pipeline.evaluate")
+    found = {name: asdict(result) | {"abstain": kept(result)} for name, result in results.items()}
+    print(json.dumps(found, ensure_ascii=False))
+
+
+def _rows(options: argparse.Namespace, recipe: Recipe) -> list[Row]:
+    work = options.work or Path("runs") / recipe.name
+    ensure_prepared(recipe, options.data, work)
+    return read_rows(work, "calibration")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except WiredeskError as problem:
+        sys.exit(f"calibrate: {problem}")
