@@ -117,6 +117,7 @@ class Training(Part):
         smoothing: share of each label target that is spread over all tokens.
         averaging: decay of the weights' moving average.
         judge_steps: steps between two looks at the calibration rows, which choose the weights to keep.
+        patience: looks without a better one after which training stops; 0 goes on to the end.
     """
 
     seed: int = 1
@@ -134,6 +135,7 @@ class Training(Part):
     weight_decay: float = 0.05
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.998
     judge_steps: Annotated[int, Field(ge=1)] = 250
+    patience: Annotated[int, Field(ge=0)] = 0
     checkpoint_seconds: Annotated[float, Field(gt=0)] = 60
 
 

@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional
 
 from pipeline.batches import IGNORED, Batch, Example, Noise, collate, cut
+from pipeline.curve import Curve
 from pipeline.recipe import Training, progress
 
 WARM_UP = 100  # steps
@@ -59,9 +60,10 @@ def train(
     """
     state = _State(model, recipe, path, key)
     began, saved, first = time.monotonic(), time.monotonic(), state.step
-    for number in range(first, len(phase.batches)):
+    for number in range(first, first if state.gave_up(recipe) else len(phase.batches)):
         loss = _step(state, _batch(examples, phase, number, recipe), phase, number, recipe)
         last = number + 1 == len(phase.batches)
+        state.curve.training += [(number + 1, loss)] if number % REPORT == 0 or last else []
         if number % REPORT == 0 or last:
             rate = (number + 1 - first) / (time.monotonic() - began)
             progress(
@@ -69,10 +71,14 @@ def train(
                 f"{(len(phase.batches) - number) / rate / 60:.1f} min left"
             )
         if last or (phase.judge and (number + 1) % recipe.judge_steps == 0):
-            state.judge(phase)
+            state.judge(phase, number + 1)
+        last = last or state.gave_up(recipe)
         if last or time.monotonic() - saved > recipe.checkpoint_seconds:
             state.save(number + 1)
+            state.curve.draw(phase.name, path.with_suffix(".svg"))
             saved = time.monotonic()
+        if last:
+            break
     model.load_state_dict(state.best)
     model.eval()
 
@@ -143,6 +149,7 @@ class _State:
         self.best: dict[str, torch.Tensor] = {}
         self.lowest = math.inf
         self.step = 0
+        self.curve = Curve()
         self.optimizer = torch.optim.AdamW(
             model.parameters(), betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
         )
@@ -155,10 +162,15 @@ class _State:
             for average, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
                 average.lerp_(current, 1 - keep)
 
-    def judge(self, phase: Phase) -> None:
+    def gave_up(self, recipe: Training) -> bool:
+        """The calibration rows have not improved for as many looks as the recipe waits."""
+        return bool(recipe.patience) and self.curve.without_gain() >= recipe.patience
+
+    def judge(self, phase: Phase, step: int) -> None:
         """Keep the average if it is the best so far; without a judge, the latest."""
         loss = phase.judge(self.average) if phase.judge else 0.0
         if phase.judge:
+            self.curve.calibration.append((step, loss))
             progress(f"{phase.name}: calibration rows {loss:.4f}, best so far {min(loss, self.lowest):.4f}")
         if loss <= self.lowest:  # without calibration rows all are equal, and the latest is kept
             self.lowest = loss
@@ -172,6 +184,7 @@ class _State:
             "average": self.average.state_dict(),
             "best": self.best,
             "lowest": self.lowest,
+            "curve": self.curve.saved(),
             "optimizer": self.optimizer.state_dict(),
             "random": torch.get_rng_state(),
         }
@@ -184,6 +197,7 @@ class _State:
             progress(f"{self.path.name} was made from something else: starting over")
             return
         self.step, self.best, self.lowest = saved["step"], saved["best"], saved["lowest"]
+        self.curve = Curve(**saved["curve"])
         self.model.load_state_dict(saved["model"])
         self.average.load_state_dict(saved["average"])
         self.optimizer.load_state_dict(saved["optimizer"])

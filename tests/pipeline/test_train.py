@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from pipeline import training
 from pipeline.batches import Noise, balanced, collate, cut, encode
+from pipeline.curve import Curve
 from pipeline.recipe import Recipe
 from pipeline.rows import Row, read_rows
 from pipeline.tokenizer import SPECIAL
@@ -69,6 +70,39 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     whole, parts = (load_file(folder / "model.safetensors") for folder in (artifact, resumed))
     for name, weights in whole.items():
         torch.testing.assert_close(parts[name], weights, rtol=1e-3, atol=1e-3)
+    for phase in ("language", "labels"):
+        one, other = (torch.load(at / f"{phase}.pt", weights_only=True)["curve"] for at in (work, tmp_path))
+        assert [step for step, _ in one["training"]] == [step for step, _ in other["training"]]
+        torch.testing.assert_close(
+            torch.tensor(other["training"]), torch.tensor(one["training"]), rtol=0, atol=1e-3
+        )
+        assert "<polyline" in (tmp_path / f"{phase}.svg").read_text(encoding="utf-8")
+
+
+def test_training_stops_when_the_calibration_rows_do_not_gain_and_keeps_the_best_weights(
+    recipe: Recipe, work: Path, artifact: Path, tmp_path: Path
+) -> None:
+    tokenizer = load_tokenizer(artifact)
+    examples = encode(read_rows(work, "train"), Prompt(recipe.prompt, tokenizer))
+    patient = recipe.training.model_copy(update={"patience": 2, "judge_steps": 1})
+    said, seen = iter([3.0, 2.0, 2.5, 2.0, 2.5, 2.1, 1.0]), []
+
+    def judge(model: torch.nn.Module) -> float:
+        seen.append({name: weight.clone() for name, weight in model.state_dict().items()})
+        return next(said)
+
+    phase = Phase("labels", [[0], [1], [2]] * 10, 1e-2, 0.0, 1.0, None, judge)
+    for _ in range(2):  # the second goes on from the checkpoint, and has nothing left to do
+        model = make_model(recipe.model, tokenizer)
+        training.train(model, examples, phase, patient, tmp_path / "labels.pt", "key")
+        assert len(seen) == 6
+        for name, weight in model.state_dict().items():
+            assert torch.equal(weight, seen[3][name])
+    assert "calibration rows" in (tmp_path / "labels.svg").read_text(encoding="utf-8")
+
+
+def test_without_calibration_rows_patience_never_ends_a_training() -> None:
+    assert Curve(calibration=[(step, 0.0) for step in range(9)]).without_gain() == 0
 
 
 def test_a_checkpoint_of_other_rows_is_not_used(recipe: Recipe, work: Path, artifact: Path) -> None:
