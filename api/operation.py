@@ -104,10 +104,16 @@ class Operation:
         return described | ({"content": content} if content else {})
 
     def _events(self, events: Any) -> Json:
-        """OpenAPI 3.1 has no schema for the events of a stream; 3.2's name for it is used as an extension."""
-        text = "Lines `data: {…}`, an empty one after each, and `data: [DONE]` at the end."
-        event = {"anyOf": [self._schemas[events, "serialization"], self._schemas[Failed, "serialization"]]}
-        return {"schema": {"type": "string", "description": text}, "x-item-schema": event}
+        """Before OpenAPI 3.2 the schema of a stream is that of each event."""
+        kinds = [self._schemas[events, "serialization"], self._schemas[Failed, "serialization"]]
+        data = {
+            "description": "A chunk or an error; the last event is `[DONE]`.",
+            "anyOf": [
+                {"type": "string", "contentMediaType": JSON, "contentSchema": {"anyOf": kinds}},
+                {"const": "[DONE]"},
+            ],
+        }
+        return {"schema": {"type": "object", "properties": {"data": data}, "required": ["data"]}}
 
     def _errors(self) -> Json:
         codes = dict.fromkeys((*self._about.errors, *(KEYS if self._keyed else ()), *CONNECTION))

@@ -1,19 +1,18 @@
-"""The README's examples, run as they stand against the processes that `make run` starts."""
+"""The examples of README and docs/api.md, run as they stand against the processes that `make run` starts."""
 
-import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.deploy.stack import Stack
+from tests.examples import examples_of
 from tests.services import ROOT, running
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```(bash|python)\n([^`]*)```\n```(?:json)?\n([^`]*)```", README, flags=re.DOTALL)
-VARIES = {"id", "created", "created_at", "timing", "probability", "probabilities", "label_mass", "position"}
+DOCUMENTS = {name: examples_of(ROOT / name) for name in ("README.md", "docs/api.md")}
+EXAMPLES = [(name, place) for name, examples in DOCUMENTS.items() for place in range(len(examples))]
 
 
 @pytest.fixture(scope="module")
@@ -23,31 +22,21 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield up.wait_until_greeted()
 
 
-def shape(value: object) -> object:
-    """A JSON answer without what differs from run to run: ids, times, the last digits of probabilities."""
-    if isinstance(value, dict):
-        return {k: type(v).__name__ if k in VARIES else shape(v) for k, v in value.items()}
-    return [shape(one) for one in value] if isinstance(value, list) else value
+def test_no_block_of_code_and_no_answer_stands_alone():
+    """Each is half of an example that is run."""
+    for name, examples in DOCUMENTS.items():
+        text = (ROOT / name).read_text(encoding="utf-8")
+        kinds = re.findall(r"^```(\w+)\n", text, flags=re.MULTILINE)
+        code = sum(kind in ("bash", "python") for kind in kinds)
+        answers = sum(kind in ("json", "http") for kind in kinds)
+        assert examples
+        assert answers == sum(example.prints in ("json", "http") for example in examples), name
+        assert name == "README.md" or code == len(examples), name
 
 
-def run(language: str, code: str, port: int) -> str:
-    code = code.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
-    program = ["bash", "-euc", code] if language == "bash" else [sys.executable, "-c", code]
-    return subprocess.run(program, capture_output=True, text=True, check=True, timeout=60).stdout
-
-
-def test_the_readme_has_its_examples():
-    assert [language for language, _, _ in EXAMPLES] == ["bash", "python", "bash", "python"]
-
-
-@pytest.mark.parametrize("example", range(4))
-def test_the_readmes_examples_print_what_it_says(stack: Stack, example: int):
-    language, code, printed = EXAMPLES[example]
-    output = run(language, code, stack.port)
-    if printed.lstrip().startswith("{"):
-        assert shape(json.loads(output)) == shape(json.loads(printed))
-    else:
-        assert output.strip() == printed.strip()
+@pytest.mark.parametrize(("document", "place"), EXAMPLES)
+def test_the_examples_print_what_they_say(stack: Stack, tmp_path: Path, document: str, place: int):
+    DOCUMENTS[document][place].run(stack.port, tmp_path)
 
 
 def test_what_make_run_prints_is_in_the_readme(stack: Stack):
