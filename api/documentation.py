@@ -23,7 +23,7 @@ FILES = {
 }
 CACHED = "no-cache"  # kept, and asked about by ETag: it changes with the program only
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 UNCHANGED = Answer(text="It is still what `If-None-Match` names.", headers=("ETag",))
