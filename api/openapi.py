@@ -35,6 +35,7 @@ def openapi(app: Flask, *, keys: bool) -> Json:
         "openapi": "3.1.0",
         "info": {"title": "Wiredesk", "version": VERSION, "description": ABOUT},
         "servers": [{"url": "/"}],
+        "tags": [{"name": name} for name in app.blueprints],  # in this order on the page
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": components,
