@@ -18,7 +18,7 @@ import torch
 
 from shared.settings import Settings
 from tests.engine.tiny import write_tiny_artifact
-from worker.engine.packing import pack
+from worker.engine.packing import Asked, Branch, pack
 from worker.engine.scoring import PackedScorer, score_naive
 from worker.engine.transformers_engine import TransformersEngine
 
@@ -136,7 +136,7 @@ def generate(engine: TransformersEngine, prompts: Prompts) -> torch.Tensor:
 def score_padded(scorer: PackedScorer, prompts: Prompts) -> torch.Tensor:
     """The same trie in the usual batch: a row for each prompt, padded to the longest."""
     trie, past = scorer.trie, scorer.prefix.length
-    rows = [pack([prompt], trie, past) for prompt in prompts]
+    rows = [pack([Asked(prompt, [Branch((), trie)])], past) for prompt in prompts]
     width = max(row.ids.shape[1] for row in rows)
     ids = torch.zeros(len(rows), width, dtype=torch.long)
     positions = torch.zeros_like(ids)
@@ -153,7 +153,7 @@ def score_padded(scorer: PackedScorer, prompts: Prompts) -> torch.Tensor:
         past_key_values=scorer.prefix.cache,
         use_cache=True,
     ).last_hidden_state
-    nodes = torch.cat([row.nodes for row in rows])
+    nodes = torch.cat([torch.stack(row.nodes) for row in rows])
     logits = scorer.model.lm_head(hidden[torch.arange(len(rows))[:, None], nodes])
     edges = logits[:, trie.edge_nodes, trie.edge_tokens] - logits.logsumexp(-1)[:, trie.edge_nodes]
     return edges @ trie.paths.T

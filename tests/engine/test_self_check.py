@@ -6,7 +6,7 @@ import torch
 from shared.errors import ArtifactError
 from tests.engine.tiny import TEMPLATE, tiny_model, tiny_tokenizer
 from worker.engine import self_check
-from worker.engine.packing import pack
+from worker.engine.packing import Asked, Branch, pack
 from worker.engine.prefix import FrozenPrefix
 from worker.engine.prompt import Prompt
 from worker.engine.scoring import PackedScorer
@@ -66,7 +66,7 @@ def test_a_large_label_set_is_checked_by_a_sample():
 def test_the_packed_row_of_the_check_holds_several_texts_and_a_prefix():
     prompts = [PROMPT.item(text).ids + PROMPT.tail for text in self_check.TEXTS]
     scorer = make(PackedScorer)
-    packed = pack(prompts, scorer.trie, len(PROMPT.head))
-    assert packed.nodes.shape[0] == 3
+    packed = pack([Asked(prompt, [Branch((), scorer.trie)]) for prompt in prompts], len(PROMPT.head))
+    assert len(packed.nodes) == 3
     assert len({len(prompt) for prompt in prompts}) == 3
     assert packed.mask.shape[3] > packed.mask.shape[2]

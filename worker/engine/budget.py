@@ -12,12 +12,21 @@ from worker.engine.labels import AnyLabels
 from worker.engine.memory import free_memory
 from worker.engine.plan import GIB, embedding_goes_to_host, make_plan, read_config
 from worker.engine.prompt import Prompt
+from worker.engine.question_prompt import QuestionPrompt
 
 log = logging.getLogger(__name__)
 
 # Tokens of one packed forward, whose attention grows with the square. A GPU gains by larger forwards;
 # on a CPU longer rows are slower than two forwards (docs/decisions/packing.md).
 ROW_TOKENS = {"cpu": 512, "cuda": 8192}
+
+
+def _kept_for_questions(artifact: Artifact, prompt: Prompt) -> int:
+    """Their own head, and the item whose keys and values are kept while its questions take several rows."""
+    if not artifact.template.zero_shot:
+        return 0
+    head = QuestionPrompt(artifact.template, prompt.tokenizer, prompt.item_tokens).head
+    return len(head) + prompt.item_tokens
 
 
 def step_budget(
@@ -35,7 +44,7 @@ def step_budget(
         quantization,
         gpu=gpu,
         embedding_on_host=on_host,
-        prefix_tokens=len(prompt.head),
+        prefix_tokens=len(prompt.head) + _kept_for_questions(artifact, prompt),
         batch_size=config.batch_size,
         generation_tokens=config.batch_size * (config.max_prompt_tokens + config.max_new_tokens),
         adapter_numbers=count_numbers(artifact.adapter) if artifact.adapter else 0,

@@ -20,6 +20,8 @@ from worker.engine.trie import build_trie
 MOST_COMBINATIONS = 1_000
 YES = 0.5  # probability from which a label of several applies
 
+Choosing = tuple[torch.Tensor, float]  # probabilities of some labels, and the mass on them
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -56,7 +58,8 @@ class LabelSet:
         parts: what a calibration can have a bias for.
         made_of: [labels, parts] 1 where a label consists of a part.
         trie: of every surface form's tokens, with the end of turn.
-        tokens: [labels] tokens of each label's own name.
+        sequences: the tokens of each label's own name.
+        tokens: how many they are.
     """
 
     def __init__(self, forms: Mapping[str, Sequence[str]], prompt: Prompt):
@@ -65,7 +68,8 @@ class LabelSet:
         said = [(place, form) for place, name in enumerate(forms) for form in (name, *forms[name])]
         self.trie = build_trie([prompt.label_sequence(form) for _, form in said])
         self._owner = torch.tensor([place for place, _ in said])
-        self.tokens = [len(prompt.label_sequence(name)) for name in self.names]
+        self.sequences = [prompt.label_sequence(name) for name in self.names]
+        self.tokens = [len(sequence) for sequence in self.sequences]
 
     def fold(self, scores: torch.Tensor) -> torch.Tensor:
         """[B, forms] -> [B, labels]: the log of the summed probabilities of a label's forms."""
@@ -86,6 +90,11 @@ class LabelSet:
         masses = labels.logsumexp(1).exp()
         rows = zip(chances, masses.tolist(), strict=True)
         return [self._read(row, mass) if _are_numbers(row, mass) else None for row, mass in rows]
+
+    def choose(self, scores: torch.Tensor, places: Sequence[int], scale: Scale) -> Choosing:
+        """[1, forms] log P -> the choice among some labels, as if no other were there."""
+        some, bias = self.fold(scores)[0, list(places)], bias_of(self, scale)[list(places)]
+        return torch.softmax(some / scale.temperature + bias, dim=0), float(some.logsumexp(0).exp())
 
     def _read(self, chances: torch.Tensor, mass: float) -> Reading:
         return self._reading(int(chances.argmax()), chances, mass)
@@ -143,20 +152,29 @@ class MultiLabels:
         count = len(self.names)
         shared = trie.paths[:count] * trie.paths[count:]  # up to where yes and no part
         self.trie = replace(trie, paths=torch.cat([trie.paths, shared]))
-        self._tokens = [len(prompt.label_sequence(form)) for form in yes]
+        self.tokens = [len(prompt.label_sequence(form)) for form in yes]
 
     def logits(self, scores: torch.Tensor) -> torch.Tensor:
         """[B, 3 labels] log P of yes, of no and of what leads to both -> [B, labels] log odds of yes."""
-        yes, no, _ = scores.reshape(len(scores), 3, -1).unbind(1)
-        return yes - no
+        return self._odds(scores)[0]
 
     def read(self, scores: torch.Tensor, scale: Scale) -> list[Reading | None]:
         """[B, 3 labels], as `logits` -> what they say of each text."""
-        yes, no, before = scores.reshape(len(scores), 3, -1).unbind(1)
-        chances = torch.sigmoid(self.logits(scores) / scale.temperature + bias_of(self, scale))
-        masses = (torch.logaddexp(yes, no) - before).exp().min(dim=1).values
-        rows = zip(chances, masses.tolist(), strict=True)
+        odds, masses = self._odds(scores)
+        chances = torch.sigmoid(odds / scale.temperature + bias_of(self, scale))
+        rows = zip(chances, masses.min(dim=1).values.tolist(), strict=True)
         return [self._read(row, mass) if _are_numbers(row, mass) else None for row, mass in rows]
+
+    def choose(self, scores: torch.Tensor, places: Sequence[int], scale: Scale) -> Choosing:
+        """[1, 3 labels] log P -> the choice among some labels, if exactly one of them applies."""
+        odds, masses = self._odds(scores)
+        some, bias = odds[0, list(places)], bias_of(self, scale)[list(places)]
+        return torch.softmax(some / scale.temperature + bias, dim=0), float(masses[0, list(places)].min())
+
+    def _odds(self, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """[B, labels] log-odds of yes, and the probability that the verdict is one of both."""
+        yes, no, before = scores.reshape(len(scores), 3, -1).unbind(1)
+        return yes - no, (torch.logaddexp(yes, no) - before).exp()
 
     def _read(self, chances: torch.Tensor, mass: float) -> Reading:
         apply = [place for place, chance in enumerate(chances.tolist()) if chance >= YES]
@@ -166,7 +184,7 @@ class MultiLabels:
             probabilities=dictionary(self.names, chances),
             mass=round(min(mass, 1.0), 6),
             answer=self._separator.join(labels),
-            tokens=sum(self._tokens[place] for place in apply),
+            tokens=sum(self.tokens[place] for place in apply),
             labels=labels,
         )
 

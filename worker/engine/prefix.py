@@ -23,11 +23,18 @@ class FrozenLayer(DynamicLayer):
 class FrozenPrefix:
     """The KV cache of `ids`, reusable in any number of forwards.
 
+    Args:
+        before: a prefix that these tokens follow; its keys and values are not computed again.
+
     Attributes:
         ids: its tokens.
         length: how many they are.
         cache: pass as past_key_values together with use_cache=True; None for an empty prefix.
     """
+
+    ids: list[int]
+    length: int
+    cache: DynamicCache | None
 
     @property
     def size(self) -> int:
@@ -35,24 +42,41 @@ class FrozenPrefix:
         layers = self.cache.layers if self.cache else ()
         return sum(layer.keys.nbytes + layer.values.nbytes for layer in layers)
 
+    @property
+    def finite(self) -> bool:
+        """Whether what follows it can have scores at all."""
+        return not self.cache or bool(torch.isfinite(self.cache.layers[-1].values).all())
+
     @torch.inference_mode()
-    def __init__(self, model: Any, ids: Sequence[int]):
-        self.ids = list(ids)
+    def __init__(self, model: Any, ids: Sequence[int], before: "FrozenPrefix | None" = None):
+        self.ids = [*(before.ids if before else ()), *ids]
         self.length = len(self.ids)
-        self.cache = _freeze(model, ids) if ids else None
+        self.cache = _freeze(model, ids, before.cache if before else None) if self.ids else None
 
 
-def _freeze(model: Any, ids: Sequence[int]) -> DynamicCache:
+def _freeze(model: Any, ids: Sequence[int], before: DynamicCache | None) -> DynamicCache:
+    if not ids:
+        return before
+    known = _growing(model, before.layers if before else ())
     computed = model.base_model(
-        input_ids=torch.tensor([list(ids)], device=model.device), use_cache=True
+        input_ids=torch.tensor([list(ids)], device=model.device), past_key_values=known, use_cache=True
     ).past_key_values
-    frozen = DynamicCache(config=model.config)
-    frozen.layers = [_frozen_layer(layer) for layer in computed.layers]
-    return frozen
+    return _cache_of(model, FrozenLayer, computed.layers)
 
 
-def _frozen_layer(layer: DynamicLayer) -> FrozenLayer:
-    frozen = FrozenLayer()
-    frozen.keys, frozen.values = layer.keys, layer.values
-    frozen.dtype, frozen.device, frozen.is_initialized = layer.keys.dtype, layer.keys.device, True
-    return frozen
+def _growing(model: Any, layers: Sequence[DynamicLayer]) -> DynamicCache:
+    """A cache that begins with these layers and grows beside them: it makes tensors of its own."""
+    return _cache_of(model, DynamicLayer, layers) if layers else DynamicCache(config=model.config)
+
+
+def _cache_of(model: Any, kind: type[DynamicLayer], layers: Sequence[DynamicLayer]) -> DynamicCache:
+    cache = DynamicCache(config=model.config)
+    cache.layers = [_layer(kind, layer) for layer in layers]
+    return cache
+
+
+def _layer(kind: type[DynamicLayer], layer: DynamicLayer) -> DynamicLayer:
+    made = kind()
+    made.keys, made.values = layer.keys, layer.values
+    made.dtype, made.device, made.is_initialized = layer.keys.dtype, layer.keys.device, True
+    return made

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from jinja2 import TemplateError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from shared.errors import ArtifactError, EmptyItem
+from worker.engine.question_template import QuestionTemplate
 
 SLOT = "\ue000ITEM\ue001"  # private-use characters: in no chat template, and removed from items
 LABEL = "{label}"
@@ -32,7 +33,7 @@ class PromptTemplate(BaseModel):
 
     The answer has `{label}`; or `{label}` and `{verdict}`, where any number of labels may apply; or the
     names of the taxonomy's slots. `{labels}` in `system` or `user` is the list of label names. With
-    `zero_shot` a request may bring labels of its own.
+    `zero_shot` a request may bring labels of its own, or ask questions, which are put as `questions` says.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +46,13 @@ class PromptTemplate(BaseModel):
     zero_shot: bool = False
     label_separator: str = "、"
     verdicts: tuple[str, str] = ("是", "否")
+    questions: QuestionTemplate | None = None
+
+    @model_validator(mode="after")
+    def _asked_only_if_it_can(self) -> "PromptTemplate":
+        if self.questions and not self.zero_shot:
+            raise ValueError("[questions] needs zero_shot = true: else a model answers by its labels only")
+        return self
 
     @field_validator("user")
     @classmethod
@@ -103,6 +111,7 @@ class Prompt:
 
     Attributes:
         head, tail: token ids before and after the item.
+        after: the text between the item and the answer.
         end: the end-of-turn token, which closes every answer.
 
     Raises:
@@ -121,10 +130,10 @@ class Prompt:
         self.tokenizer = tokenizer
         self.item_tokens = min(template.item_tokens, item_tokens or template.item_tokens)
         self.answer_prefix, self.answer_suffix = template.ends
-        before, after = self._around_the_item()
-        self.head = self._encode(before)
-        self.tail = self._encode(after + self.answer_prefix)
-        if self.tail != self._encode(after) + self._encode(self.answer_prefix):
+        before, self.after = self._around_the_item()
+        self.head = self.encode(before)
+        self.tail = self.encode(self.after + self.answer_prefix)
+        if self.tail != self.encode(self.after) + self.encode(self.answer_prefix):
             raise ArtifactError(f"the answer prefix {self.answer_prefix!r} merges with the tokens before it")
         self.end = self._end_of_turn()
 
@@ -139,17 +148,15 @@ class Prompt:
         clean = self.clean(text)
         if not clean:
             raise EmptyItem("the text is empty once its instruction is removed; send the news itself")
-        ids = self._encode(clean, split_special_tokens=True)
+        ids = self.encode_data(clean)
         if len(ids) <= self.item_tokens:
             return Item(ids, len(ids))
         start = self.item_tokens * 3 // 4
         return Item(ids[:start] + ids[start - self.item_tokens :], len(ids))
 
     def clean(self, text: str) -> str:
-        """Unicode NFC without control or private-use characters or surrogates, and without instructions."""
-        text = unicodedata.normalize("NFC", text)
-        kept = (c if c in "\n\t" or unicodedata.category(c) not in _DROPPED else " " for c in text)
-        text = "".join(kept).strip()
+        """As `tidy`, and without instructions."""
+        text = tidy(text)
         for prefix in self.template.strip_prefixes:
             text = text.removeprefix(prefix).lstrip()
         return text
@@ -162,8 +169,8 @@ class Prompt:
         Raises:
             ArtifactError: the tokenizer merges the label with the answer prefix.
         """
-        prefix = self._encode(self.answer_prefix)
-        whole = self._encode(self.answer_prefix + label + self.answer_suffix)
+        prefix = self.encode(self.answer_prefix)
+        whole = self.encode(self.answer_prefix + label + self.answer_suffix)
         if whole[: len(prefix)] != prefix or len(whole) == len(prefix):
             raise ArtifactError(
                 f"label {label!r} merges with the answer prefix {self.answer_prefix!r}; "
@@ -174,8 +181,12 @@ class Prompt:
     def answer(self, label: str) -> str:
         return f"{self.answer_prefix}{label}{self.answer_suffix}"
 
-    def _encode(self, text: str, **options: Any) -> list[int]:
+    def encode(self, text: str, **options: Any) -> list[int]:
         return self.tokenizer(text, add_special_tokens=False, **options)["input_ids"] if text else []
+
+    def encode_data(self, text: str) -> list[int]:
+        """Text of a client: its control tokens are plain characters."""
+        return self.encode(text, split_special_tokens=True)
 
     def _around_the_item(self) -> tuple[str, str]:
         before, slot, after = self._render().partition(SLOT)
@@ -198,7 +209,7 @@ class Prompt:
     def _end_of_turn(self) -> int:
         answered = self._render({"role": "assistant", "content": self.template.answer})
         closing = answered.rsplit(self.template.answer, 1)[-1]
-        end = self._encode(closing)[:1]
+        end = self.encode(closing)[:1]
         if end != [self.tokenizer.eos_token_id]:
             raise ArtifactError(
                 f"the chat template closes an answer with {closing!r}, "
@@ -208,6 +219,13 @@ class Prompt:
 
 
 _DROPPED = {"Cc", "Cs", "Co"}
+
+
+def tidy(text: str) -> str:
+    """Unicode NFC without control or private-use characters or surrogates, and without space around it."""
+    text = unicodedata.normalize("NFC", text)
+    kept = (c if c in "\n\t" or unicodedata.category(c) not in _DROPPED else " " for c in text)
+    return "".join(kept).strip()
 
 
 def load_template(path: Path) -> PromptTemplate:

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 from shared.description import Description
 from shared.errors import ItemError
 from shared.job import Generation, TokenLogprob
+from shared.questions import Finding, Question
 
 Labels = tuple[str, ...] | None  # None: the model's own
 
@@ -34,6 +35,17 @@ class Classification:
     @property
     def probability(self) -> float:
         return self.probabilities[self.label]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found about one text: a finding for each question, in order. prompt_tokens counts the text
+    once, and what each question adds."""
+
+    findings: tuple[Finding, ...]
+    truncated: bool
+    prompt_tokens: int
+    completion_tokens: int
 
 
 class Row(Protocol):
@@ -94,5 +106,9 @@ class Engine(Protocol):
         Args:
             labels: for each text those that it is asked about; empty: the model's own for all.
         """
+
+    def decide(self, asked: Sequence[tuple[str, Sequence[Question]]]) -> list[Findings | ItemError]:
+        """Answer the questions about each text in one step; a question that the model cannot answer is
+        refused, a bad text yields its error."""
 
     def describe(self) -> Description: ...

@@ -19,6 +19,7 @@ from worker.engine.scoring import PackedScorer
 log = logging.getLogger(__name__)
 
 Answer = Classification | ItemError
+Scores = tuple[Item, torch.Tensor] | ItemError  # of every surface form [forms]
 
 
 class Question:
@@ -46,8 +47,14 @@ class Question:
         return self.scorer.prefix.size + self.labels.trie.bytes
 
     def answer(self, texts: Sequence[str]) -> list[Answer]:
+        """As `scores`, read."""
+        return [
+            scored if isinstance(scored, ItemError) else self._read(*scored) for scored in self.scores(texts)
+        ]
+
+    def scores(self, texts: Sequence[str]) -> list[Scores]:
         """One packed forward, or several when the texts are very long; a bad text yields its error."""
-        answers: dict[int, Answer] = {}
+        answers: dict[int, Scores] = {}
         items: dict[int, Item] = {}
         for place, text in enumerate(texts):
             try:
@@ -71,7 +78,7 @@ class Question:
             room -= cost
         return groups
 
-    def _score(self, items: Sequence[Item]) -> list[Answer]:
+    def _score(self, items: Sequence[Item]) -> list[Scores]:
         scores = self._forward(items)
         if scores is None:
             release()  # here, and not in the except block, whose exception holds the tensors
@@ -79,7 +86,7 @@ class Question:
         if len(items) > 1 and not bool(torch.isfinite(scores).all()):
             # One text's NaN spreads over the row, since 0 x NaN is NaN: find out whose it is.
             return [self._score([item])[0] for item in items]
-        return self._read(items, scores)
+        return list(zip(items, scores, strict=True))
 
     def _forward(self, items: Sequence[Item]) -> torch.Tensor | None:
         """Scores of every surface form [B, forms]; None when memory ran out."""
@@ -91,7 +98,7 @@ class Question:
             log.warning("out of memory in a step of %d texts", len(items))
             return None
 
-    def _halve(self, items: Sequence[Item]) -> list[Answer]:
+    def _halve(self, items: Sequence[Item]) -> list[Scores]:
         if len(items) == 1:
             size = self.scorer.cost(self._prompt_of(items[0]))
             return [
@@ -106,10 +113,9 @@ class Question:
     def _prompt_of(self, item: Item) -> list[int]:
         return item.ids + self.prompt.tail
 
-    def _read(self, items: Sequence[Item], scores: torch.Tensor) -> list[Answer]:
-        readings = self.labels.read(scores, self._scale)
-        pairs = zip(items, readings, strict=True)
-        return [as_answer(item, reading, self.prompt) for item, reading in pairs]
+    def _read(self, item: Item, scores: torch.Tensor) -> Answer:
+        (reading,) = self.labels.read(scores[None], self._scale)
+        return as_answer(item, reading, self.prompt)
 
 
 def as_answer(item: Item, reading: Reading | None, prompt: Prompt) -> Answer:

@@ -6,6 +6,7 @@ artifact folder, whose weights are not needed.
 """
 
 import re
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,14 +16,20 @@ from openai import APIError, OpenAI
 
 from shared.description import Description
 from shared.errors import ArtifactError, BadLabels, ItemError
+from shared.questions import Question
 from shared.settings import Settings
 from worker.engine.artifact import Artifact, open_frame
+from worker.engine.interview import Interview
 from worker.engine.labels import AnyLabels, Reading, bias_of, labels_named, labels_of
 from worker.engine.model import load_tokenizer
+from worker.engine.own_labels import OwnLabels
+from worker.engine.packing import Asked
 from worker.engine.prompt import Item, Prompt
-from worker.engine.protocol import Labels
+from worker.engine.protocol import Findings, Labels
 from worker.engine.question import Answer, as_answer
+from worker.engine.question_prompt import QuestionPrompt
 from worker.engine.remote_texts import RemoteTexts
+from worker.engine.trie import Trie
 
 RETRIES = 5  # each waits longer, up to 8 s: a server that restarts fails no text
 
@@ -62,6 +69,8 @@ class RemoteEngine:
         self._own = labels_of(artifact.taxonomy, prompt)
         self._scale = artifact.calibration.for_type("remote")
         bias_of(self._own, self._scale)
+        self._own_labels = OwnLabels(self._own, artifact.taxonomy, self._scale)
+        self._interview = self._interviews() if artifact.template.zero_shot else None
         self._pool = ThreadPoolExecutor(steps, "remote")
         self.texts = RemoteTexts(client, address.model, prompt.tokenizer)
 
@@ -111,6 +120,12 @@ class RemoteEngine:
         """One request for each text, all at the same time."""
         return list(self._pool.map(self._answer, texts, list(labels) or [None] * len(texts)))
 
+    def decide(self, asked: Sequence[tuple[str, Sequence[Question]]]) -> list[Findings | ItemError]:
+        """As `classify`; a server that keeps what it has read reads the text of many questions once."""
+        if self._interview:
+            return self._interview.decide(asked)
+        return list(self._pool.map(self._find, asked))
+
     def describe(self) -> Description:
         return Description(
             name=self._address.model,
@@ -142,17 +157,41 @@ class RemoteEngine:
         prompt = Prompt(own.template, own.tokenizer, own.item_tokens, names)
         return prompt, labels_named(names, prompt)
 
+    def _find(self, asked: tuple[str, Sequence[Question]]) -> Findings | ItemError:
+        text, questions = asked
+        try:
+            item = self._prompt.item(text)
+        except ItemError as error:
+            return error
+        before = [*self._prompt.head, *item.ids, *self._prompt.tail]
+        return self._own_labels.read(item, self._scores(before, self._own.trie), questions, self._prompt)
+
+    def _interviews(self) -> Interview:
+        prompt = QuestionPrompt(self._artifact.template, self._prompt.tokenizer, self._prompt.item_tokens)
+
+        def score(asked: Sequence[Asked]) -> list[list[torch.Tensor]]:
+            put = [(one.item, branch) for one in asked for branch in one.branches]
+            scores = self._pool.map(
+                lambda pair: self._scores([*prompt.head, *pair[0], *pair[1].tail], pair[1].trie), put
+            )
+            return [[next(scores) for _ in one.branches] for one in asked]
+
+        return Interview(prompt, score, context=sys.maxsize)  # the server says it, where it is too long
+
     def _read(self, prompt: Prompt, labels: AnyLabels, item: Item) -> Reading | None:
-        before = [*prompt.head, *item.ids, *prompt.tail]
-        sequences = labels.trie.sequences
+        scores = self._scores([*prompt.head, *item.ids, *prompt.tail], labels.trie)
+        scale = self._scale if labels is self._own else self._scale.without_bias()
+        return labels.read(scores[None], scale)[0]
+
+    def _scores(self, before: Sequence[int], trie: Trie) -> torch.Tensor:
+        """[rows of `paths`] log P of the trie's sequences after these tokens."""
+        sequences = trie.sequences
         scores = self._score([[*before, *sequence] for sequence in sequences], list(map(len, sequences)))
-        edges = torch.zeros(labels.trie.paths.shape[1])
-        for path, said in zip(labels.trie.paths, scores, strict=False):
+        edges = torch.zeros(trie.paths.shape[1])
+        for path, said in zip(trie.paths, scores, strict=False):
             # The edges of a path are in order: their numbers grow with their depth.
             edges[path.nonzero().flatten()] = torch.tensor(said)
-        summed = (edges @ labels.trie.paths.T)[None]
-        scale = self._scale if labels is self._own else self._scale.without_bias()
-        return labels.read(summed, scale)[0]
+        return trie.paths @ edges
 
     def _score(self, prompts: Sequence[Sequence[int]], lengths: Sequence[int]) -> list[list[float]]:
         """log P of the last `lengths` tokens of each prompt, as the server sees them.

@@ -4,13 +4,24 @@ Guards against an attention implementation that ignores or misreads the packed m
 answer wrongly without any error.
 """
 
+from typing import Any
+
 import torch
 
 from shared.errors import ArtifactError
+from shared.questions import Option, Question
+from worker.engine.branches import BranchScorer
+from worker.engine.interview import Interview
+from worker.engine.packing import Asked
 from worker.engine.prompt import Prompt
 from worker.engine.scoring import PackedScorer, score_naive
 
 TEXTS = ("央行宣布下调存款准备金率0.5个百分点。", "Oil prices rose after OPEC agreed to cut output.", "今天")
+QUESTIONS = (
+    Question("predicate", "The text is about interest rates."),
+    Question("choice", "What is it about?", (Option("money"), Option("oil"))),
+    Question("score", "How urgent is it?", (Option("can wait"), Option("today"))),
+)
 SAMPLE = 16  # sequences compared: naive scoring takes a forward for each
 TOLERANCE = 0.02  # of a probability; int8 differs by up to .008 with the make-up of a batch
 LOG_TOLERANCE = 0.01  # of a log-probability in fp32, where both ways compute the same to about 1e-4
@@ -28,10 +39,31 @@ def check(scorer: PackedScorer, prompt: Prompt) -> float:
     sample = _sample(len(scorer.trie.sequences))
     packed = scorer.score(prompts)[:, sample]
     naive = score_naive(scorer.model, scorer.prefix.ids, prompts, [scorer.trie.sequences[n] for n in sample])
+    return _compare(packed, naive, scorer.model)
+
+
+def check_branches(scorer: BranchScorer, interview: Interview) -> float:
+    """The same for questions, each of which is a branch beside the others.
+
+    Raises:
+        ArtifactError: as `check`; or a question cannot be put to this model at all.
+    """
+    branches = [interview.branch(question)[0] for question in QUESTIONS]
+    asked = [Asked(interview.prompt.item(text).ids, branches) for text in TEXTS]
+    differences = []
+    for one, scores in zip(asked, scorer.score(asked), strict=True):
+        for branch, packed in zip(branches, scores, strict=True):
+            whole, sequences = [[*one.item, *branch.tail]], branch.trie.sequences
+            naive = score_naive(scorer.model, scorer.prefix.ids, whole, sequences)
+            differences.append(_compare(naive if packed is None else packed[None], naive, scorer.model))
+    return max(differences)
+
+
+def _compare(packed: torch.Tensor, naive: torch.Tensor, model: Any) -> float:
     chances, expected = packed.softmax(1), naive.softmax(1)
     difference = float((chances - expected).abs().max())
     log_difference = float((packed - naive).abs().max())
-    close = difference <= TOLERANCE and (log_difference <= LOG_TOLERANCE or not _exact(scorer))
+    close = difference <= TOLERANCE and (log_difference <= LOG_TOLERANCE or not _exact(model))
     if not (close and _same_winners(chances, expected)):
         raise ArtifactError(
             f"self-check failed: packed and plain scores differ by {difference:.3f} in probability and "
@@ -48,8 +80,8 @@ def _sample(count: int) -> list[int]:
     return [round(n * (count - 1) / (SAMPLE - 1)) for n in range(SAMPLE)]
 
 
-def _exact(scorer: PackedScorer) -> bool:
-    return scorer.model.dtype == torch.float32 and not getattr(scorer.model, "is_quantized", False)
+def _exact(model: Any) -> bool:
+    return model.dtype == torch.float32 and not getattr(model, "is_quantized", False)
 
 
 def _same_winners(packed: torch.Tensor, naive: torch.Tensor) -> bool:

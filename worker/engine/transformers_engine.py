@@ -10,16 +10,22 @@ import torch
 
 from shared.description import Description
 from shared.errors import ItemError
+from shared.questions import Question as TypedQuestion
 from shared.settings import Settings
 from worker.engine.artifact import Artifact, open_artifact
+from worker.engine.branches import BranchScorer
 from worker.engine.budget import step_budget
+from worker.engine.calibration import Scale
+from worker.engine.interview import Interview
 from worker.engine.labels import AnyLabels, labels_named, labels_of
 from worker.engine.memory import memory_bytes
 from worker.engine.model import load_model, load_tokenizer, outlier_threshold, resolve
+from worker.engine.own_labels import OwnLabels
 from worker.engine.prompt import Prompt
-from worker.engine.protocol import Labels
-from worker.engine.question import Answer, Question, Questions
-from worker.engine.self_check import check
+from worker.engine.protocol import Findings, Labels
+from worker.engine.question import Answer, Question, Questions, Scores
+from worker.engine.question_prompt import QuestionPrompt
+from worker.engine.self_check import check, check_branches
 from worker.engine.texts import ModelTexts
 
 log = logging.getLogger(__name__)
@@ -62,6 +68,8 @@ class TransformersEngine:
         self.question = self._ask(prompt, labels, own=True)
         self.texts = ModelTexts(model, prompt.tokenizer, prompt_tokens, row_tokens)
         self._questions = Questions(self._ask_names, label_cache_bytes)
+        self._own_labels = OwnLabels(labels, artifact.taxonomy, self._scale)
+        self.interview = self._interviews() if artifact.template.zero_shot else None
 
     @classmethod
     def load(cls, config: Settings) -> "TransformersEngine":
@@ -95,7 +103,10 @@ class TransformersEngine:
 
     def check(self) -> float:
         """Packed against naive scores; also the warm-up. Raises ArtifactError when they differ."""
-        return check(self.question.scorer, self.prompt)
+        difference = check(self.question.scorer, self.prompt)
+        if self.interview:
+            difference = max(difference, check_branches(self._branches, self.interview))
+        return difference
 
     def classify(self, texts: Sequence[str], labels: Sequence[Labels] = ()) -> list[Answer]:
         """See Engine.classify: a packed forward for each label set, or several for very long texts."""
@@ -105,6 +116,14 @@ class TransformersEngine:
             places = [place for place, wanted in enumerate(asked) if wanted == names]
             answers |= zip(places, self._answer(names, [texts[place] for place in places]), strict=True)
         return [answers[place] for place in range(len(texts))]
+
+    def decide(self, asked: Sequence[tuple[str, Sequence[TypedQuestion]]]) -> list[Findings | ItemError]:
+        """See Engine.decide: the text is read once for all its questions."""
+        if self.interview:
+            return self.interview.decide(asked)
+        scored = self.question.scores([text for text, _ in asked])
+        pairs = zip(scored, asked, strict=True)
+        return [self._find(own, questions) for own, (_, questions) in pairs]
 
     def describe(self) -> Description:
         return Description(
@@ -128,12 +147,24 @@ class TransformersEngine:
             return [error] * len(texts)
         return question.answer(texts)
 
+    def _find(self, scored: Scores, questions: Sequence[TypedQuestion]) -> Findings | ItemError:
+        if isinstance(scored, ItemError):
+            return scored
+        return self._own_labels.read(*scored, questions, self.prompt)
+
+    @property
+    def _scale(self) -> Scale:
+        return self._artifact.calibration.for_type(self._quantization)
+
     def _ask(self, prompt: Prompt, labels: AnyLabels, own: bool) -> Question:
-        scale = self._artifact.calibration.for_type(self._quantization)
-        if not own:
-            scale = scale.without_bias()
+        scale = self._scale if own else self._scale.without_bias()
         return Question(self._model, prompt, labels, scale, self._row_tokens)
 
     def _ask_names(self, names: Sequence[str]) -> Question:
         prompt = Prompt(self.prompt.template, self.prompt.tokenizer, self.prompt.item_tokens, names)
         return self._ask(prompt, labels_named(names, prompt), own=False)
+
+    def _interviews(self) -> Interview:
+        prompt = QuestionPrompt(self._artifact.template, self.prompt.tokenizer, self.prompt.item_tokens)
+        self._branches = BranchScorer(self._model, prompt.head, self._row_tokens)
+        return Interview(prompt, self._branches.score, self._model.config.max_position_embeddings)
