@@ -6,8 +6,8 @@ from api.admission import Admitted
 from api.answers import job_status
 from api.auth import caller
 from api.errors import ApiError
+from api.job_schemas import JobStatus
 from api.responses import json_response
-from api.schemas import JobStatus
 from api.service import Service
 from shared.job import Endpoint, JobRecord
 

@@ -13,7 +13,7 @@ from api.clients import Client
 from api.errors import ApiError
 from api.limits import Limits, Places, Window
 from api.refusals import not_failed, refusal
-from shared.job import VERSION, Endpoint, JobRecord, Priority, Request, new_job_id
+from shared.job import Endpoint, JobRecord, Priority, Request, new_job_id
 from shared.message import encode_message
 from shared.redis_keys import Keys
 from shared.scripts import job_script
@@ -108,7 +108,7 @@ class Admission:
         windows = [] if terms.row else self._windows(client)
         fingerprint = _digest([job_id] if terms.row else [client.id, endpoint, body])
         record: dict[str, str | int | float] = {
-            "v": VERSION,
+            "v": request.version,
             "client": client.id,
             "endpoint": endpoint,
             "priority": terms.priority,
@@ -122,6 +122,8 @@ class Admission:
         if request.generation:
             record["writes"] = 1
             record["streams"] = int(request.generation.stream)
+        if request.questions:
+            record["questions"] = request.outline
         if request.abstain_below is not None:
             record["abstain_below"] = request.abstain_below
         ask = {

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from api.codes import MEANINGS, code_named
 from api.errors import ApiError
+from api.findings import decision, system_one
+from api.job_schemas import Answer, JobStatus
 from api.schemas import (
     ChatClassification,
     ChatCompletion,
@@ -13,7 +15,6 @@ from api.schemas import (
     Classification,
     Completion,
     Failed,
-    JobStatus,
     Scored,
     ScoredLabels,
     ScoredSlots,
@@ -23,8 +24,6 @@ from api.schemas import (
 )
 from api.token_logprobs import chat_logprobs, text_logprobs
 from shared.job import Endpoint, JobRecord, PartResult
-
-Answer = Classification | ChatClassification | ChatCompletion | Completion
 
 
 def answer(job: JobRecord) -> Answer:
@@ -146,6 +145,8 @@ _BODIES: dict[Endpoint, Callable[[JobRecord], Answer]] = {
     "/v1/classify": _classification,
     "/v1/chat/completions": _chat,
     "/v1/completions": _completion,
+    "/v1/decisions": decision,
+    "/v1/systemone": system_one,
 }
 
 

@@ -1,6 +1,7 @@
 """From a request that asks the model to an admitted job: understand, then one Lua call."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from flask import g, request
@@ -12,6 +13,7 @@ from api.body import parse
 from api.clients import Client
 from api.errors import ApiError
 from api.parameters import idempotency_key
+from api.question_requests import DecisionRequest, SystemOneRequest
 from api.requests import ChatRequest, ClassifyRequest, CompletionRequest, JobRequest, WritingRequest
 from api.schemas import CLASSIFIER
 from api.service import Service
@@ -20,6 +22,8 @@ from shared.job import Endpoint, Priority, Request
 CLASSIFY: Endpoint = "/v1/classify"
 CHAT: Endpoint = "/v1/chat/completions"
 COMPLETIONS: Endpoint = "/v1/completions"
+DECISIONS: Endpoint = "/v1/decisions"
+SYSTEM_ONE: Endpoint = "/v1/systemone"
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,7 @@ def understand(desk: Service, endpoint: Endpoint, body: dict) -> Asked:
     Raises:
         ApiError: what is wrong with it.
     """
-    if endpoint == CLASSIFY:
-        asked = _asked_to_classify(desk, body)
-    else:
-        asked = _asked_in_chat(desk, body) if endpoint == CHAT else _asked_to_complete(desk, body)
+    asked = _UNDERSTAND[endpoint](desk, body)
     _check_texts(asked, desk.config.max_characters)
     return asked
 
@@ -84,7 +85,8 @@ def _repeatable(asked: Asked, key: str | None) -> Request:
 def reusable(desk: Service, work: Request) -> tuple[str, ...]:
     """Names of the answers in the cache, one for each text; none where nothing can be reused."""
     served = desk.models.answering() if work.generation is None else None
-    return tuple(served.digest(text, work.labels) for text in work.texts) if served else ()
+    asked = work.labels, work.questions
+    return tuple(served.digest(text, *asked) for text in work.texts) if served else ()
 
 
 def _terms(desk: Service, client: Client, asked: Asked, waits: bool, later: bool) -> Terms:
@@ -134,6 +136,36 @@ def _asked_to_complete(desk: Service, body: dict) -> Asked:
     wanted = parse(CompletionRequest, body)
     model = desk.models.writer(wanted.model)
     return Asked(writing.completion(wanted, model, desk.config.max_new_tokens), wanted, "prompt")
+
+
+def _asked_to_decide(desk: Service, body: dict) -> Asked:
+    return _asked_questions(desk, parse(DecisionRequest, body), "input")
+
+
+def _asked_system_one(desk: Service, body: dict) -> Asked:
+    return _asked_questions(desk, parse(SystemOneRequest, body), "state")
+
+
+def _asked_questions(desk: Service, wanted: DecisionRequest | SystemOneRequest, param: str) -> Asked:
+    model, questions, most = (
+        desk.models.resolve(wanted.model),
+        wanted.asked,
+        desk.config.max_question_characters,
+    )
+    size = sum(question.characters for question in questions)
+    if size > most:
+        message = f"'questions' has {size} characters in all; at most {most} are taken."
+        raise ApiError(413, "text_too_long", message, "questions")
+    return Asked(Request((wanted.text,), model, questions=questions), wanted, param)
+
+
+_UNDERSTAND: dict[Endpoint, Callable[[Service, dict], Asked]] = {
+    CLASSIFY: _asked_to_classify,
+    CHAT: _asked_in_chat,
+    COMPLETIONS: _asked_to_complete,
+    DECISIONS: _asked_to_decide,
+    SYSTEM_ONE: _asked_system_one,
+}
 
 
 def _check_texts(asked: Asked, most: int) -> None:

@@ -121,6 +121,68 @@ BATCH = {
     "metadata": {"run": "morning"},
 }
 BEGINNING = {"input_file_id": FILE["id"], "endpoint": "/v1/classify", "completion_window": "24h"}
+DECIDE = {
+    "model": "news-classifier",
+    "input": NEWS,
+    "questions": [
+        {
+            "type": "choice",
+            "name": "topic",
+            "instructions": "What is it about?",
+            "choices": [
+                {"value": "Stock market"},
+                {"value": "Monetary policy", "description": "central banks"},
+            ],
+        },
+        {"type": "predicate", "name": "easing", "instructions": "Policy is eased."},
+    ],
+}
+SYSTEM_ONE = {
+    "model": "news-classifier",
+    "state": NEWS,
+    "questions": {"topic": {"type": "choice", "criteria": {"Stock market": None, "Monetary policy": None}}},
+}
+DECISION = COMMON | {
+    "id": "dec_NTyrHjeuaUD_ff63BXaSRg",
+    "object": "decision",
+    "answers": [
+        {
+            "type": "choice",
+            "name": "topic",
+            "choice": "Monetary policy",
+            "confidence": 0.98,
+            "probabilities": [
+                {"value": "Stock market", "probability": 0.02},
+                {"value": "Monetary policy", "probability": 0.98},
+            ],
+            "label_mass": 0.91,
+        },
+        {"type": "refusal", "name": "easing", "reason": "this model answers by its own labels only"},
+    ],
+    "truncated": False,
+    "usage": {
+        "input_tokens": 29,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": 3,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 32,
+    },
+}
+NAMED = COMMON | {
+    "id": "sys_NTyrHjeuaUD_ff63BXaSRg",
+    "answers": {
+        "topic": {
+            "type": "choice",
+            "choice": "Monetary policy",
+            "confidence": 0.98,
+            "probabilities": {"Stock market": 0.02, "Monetary policy": 0.98},
+            "label_mass": 0.91,
+        }
+    },
+    "truncated": False,
+    "usage": {"input_tokens": 29, "output_tokens": 3},
+}
+CARD = {"name": "news-classifier", "description": "Revision 5f1c2e.", "release_date": "1970-01-01"}
 
 EXAMPLES: dict[str, list[Any]] = {
     "ClassifyRequest": [
@@ -132,6 +194,12 @@ EXAMPLES: dict[str, list[Any]] = {
     "ClassifyJob": [{"endpoint": "/v1/classify", "input": NEWS}],
     "ChatJob": [ASK | {"endpoint": "/v1/chat/completions"}],
     "CompletionJob": [WRITE | {"endpoint": "/v1/completions"}],
+    "DecisionRequest": [DECIDE],
+    "DecisionJob": [DECIDE | {"endpoint": "/v1/decisions"}],
+    "SystemOneRequest": [SYSTEM_ONE],
+    "SystemOneJob": [SYSTEM_ONE | {"endpoint": "/v1/systemone"}],
+    "Decision": [DECISION],
+    "SystemOne": [NAMED],
     "Classification": [CLASSIFICATION],
     "ChatClassification": [COMMON | CHAT | {"classification": LABELS}],
     "ChatCompletion": [WRITTEN | CHAT],
@@ -147,7 +215,6 @@ EXAMPLES: dict[str, list[Any]] = {
     "JobStatus": [QUEUED, DONE | {"result": CLASSIFICATION}],
     "JobList": [{"object": "list", "data": [DONE], "has_more": False}],
     "Model": [MODEL],
-    "ModelList": [{"object": "list", "data": [MODEL]}],
     "FileUpload": [{"purpose": "batch", "file": "…"}],
     "FileObject": [FILE],
     "FileList": [
@@ -165,6 +232,7 @@ EXAMPLES: dict[str, list[Any]] = {
             "has_more": False,
         }
     ],
+    "ModelList": [{"object": "list", "data": [MODEL], "models": [CARD]}],
     "NotReady": [{"status": "not ready", "missing": ["no worker has its model loaded"]}],
     "Accepting": [{"status": "draining"}],
     "Stats": [STATS],

@@ -1,7 +1,8 @@
 """What every answer carries besides its body: its request's id, limits, caching, safety, other origins.
 
 header                  on
-x-request-id            every answer: the caller's own if it is sane, else one of ours
+x-request-id            every answer: the caller's own if it is sane, else one of ours; systemone has it
+                        as x-typesafe-request-id, too
 Cache-Control           every answer: no-store
 X-Content-Type-Options, Referrer-Policy, Content-Security-Policy    every answer
 RateLimit-Policy, RateLimit, x-ratelimit-*    what asked for work (api/limits.py)
@@ -63,6 +64,8 @@ def _name_request() -> None:
 
 def _complete(response: Response) -> Response:
     response.headers["x-request-id"] = request_id()
+    if request.path == "/v1/systemone":  # what TypeSafe's clients show in their errors
+        response.headers["x-typesafe-request-id"] = request_id()
     for name, value in SAFE.items():
         response.headers.setdefault(name, value)
     if "vary" in g:

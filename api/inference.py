@@ -1,4 +1,4 @@
-"""The routes that ask the model and wait for its answer: classify, chat and completions."""
+"""The routes that ask the model and wait for its answer: labels, text, and answers to questions."""
 
 from socket import socket
 
@@ -7,16 +7,19 @@ from flask import Blueprint, Response, request
 from api.accepted import accepted, how_it_was_admitted
 from api.admission import Admitted
 from api.answers import answer
-from api.asking import CHAT, CLASSIFY, COMPLETIONS, Asked, admit, understand
+from api.asking import CHAT, CLASSIFY, COMPLETIONS, DECISIONS, SYSTEM_ONE, Asked, admit, understand
 from api.body import read_json_object
 from api.chunks import ChatChunk, TextChunk
 from api.documented import ASKS, WAITS, Answer, documented
 from api.errors import ApiError, error_response
+from api.job_schemas import JobStatus
 from api.parameters import ACCEPTED_HEADERS, LIMITS, AskingHeaders
 from api.prefer import Preferences, preferences
+from api.question_requests import DecisionRequest, SystemOneRequest
+from api.question_schemas import Decision, SystemOne
 from api.requests import ChatRequest, ClassifyRequest, CompletionRequest
 from api.responses import json_response
-from api.schemas import ChatClassification, ChatCompletion, Classification, Completion, JobStatus
+from api.schemas import ChatClassification, ChatCompletion, Classification, Completion
 from api.service import Service, service
 from api.streaming import Stream
 from api.waiting import ClientGone
@@ -75,6 +78,32 @@ def complete() -> Response:
 def chat() -> Response:
     """`news-classifier` files the last user message; the model's own id answers the conversation."""
     return _answer_now(CHAT, read_json_object())
+
+
+@routes.post(DECISIONS)
+@documented(
+    "Questions about one input",
+    request=DecisionRequest,
+    headers=AskingHeaders,
+    answers={200: Answer(text="The answers.", body=Decision, headers=ANSWERED), 202: LATER},
+    errors=(*ASKS, *WAITS),
+)
+def decide() -> Response:
+    """OpenAI's decisions: predicates, choices and scores; the input is read once for all of them."""
+    return _answer_now(DECISIONS, read_json_object())
+
+
+@routes.post(SYSTEM_ONE)
+@documented(
+    "Named questions about a state",
+    request=SystemOneRequest,
+    headers=AskingHeaders,
+    answers={200: Answer(text="The answers.", body=SystemOne, headers=ANSWERED), 202: LATER},
+    errors=(*ASKS, *WAITS),
+)
+def system_one() -> Response:
+    """TypeSafe's systemone: the same questions in another shape."""
+    return _answer_now(SYSTEM_ONE, read_json_object())
 
 
 def _answer_now(endpoint: Endpoint, body: dict) -> Response:

@@ -14,12 +14,12 @@ from api.codes import Code
 from api.documented import ASKS, IS_ADMITTED, READS_JOB, Answer, documented
 from api.errors import ApiError
 from api.inference import client_socket
+from api.job_requests import AnyJob
+from api.job_schemas import JobList, JobStatus
 from api.parameters import ACCEPTED_HEADERS, JobHeaders, JobsQuery, WaitingHeaders, asked_query
 from api.prefer import preferences
 from api.records import NotListed
-from api.requests import AnyJob
 from api.responses import json_response
-from api.schemas import JobList, JobStatus
 from api.service import service
 from api.waiting import ClientGone
 from shared.job import ENDED, Endpoint

@@ -11,7 +11,7 @@ from api.errors import ApiError
 from api.models import Worker
 from api.operations_schemas import Health, NoTimes, NotReady, Ready, Rejected, Stats, Times, WorkerStats
 from api.responses import json_response
-from api.schemas import Model, ModelList
+from api.schemas import Model, ModelCard, ModelList
 from api.service import Service, service
 
 routes = Blueprint("operations", __name__)
@@ -53,7 +53,9 @@ def ready() -> Response:
 @documented("Models on offer", answers={200: Answer(text="All of them.", body=ModelList)}, errors=READS_QUEUE)
 def list_models() -> Response:
     """What the workers serve; empty before any worker came."""
-    return json_response(ModelList(data=service().models.served()))
+    served = service().models.served()
+    cards = [ModelCard(name=model.id, description=f"Revision {model.revision}.") for model in served]
+    return json_response(ModelList(data=served, models=cards))
 
 
 @routes.get("/v1/models/<path:model_id>")

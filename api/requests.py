@@ -1,11 +1,11 @@
 """Every request to the model, as pydantic models: the only definition of each."""
 
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from api.schemas import Schema
-from shared.job import Endpoint, Priority
+from shared.job import Priority
 
 MOST = 2**31 - 1  # of what is counted in tokens
 Text = Annotated[str, Field(min_length=1)]
@@ -194,31 +194,3 @@ class ChatRequest(WritingRequest):
     def news(self) -> str | None:
         """The last user message; None without one."""
         return next((m.text for m in reversed(self.messages) if m.role == "user"), None)
-
-
-REQUESTS: dict[Endpoint, type[JobRequest]] = {
-    "/v1/classify": ClassifyRequest,
-    "/v1/chat/completions": ChatRequest,
-    "/v1/completions": CompletionRequest,
-}
-"""What each route that asks the model takes."""
-
-
-def job_request(endpoint: Endpoint) -> type[BaseModel]:
-    """What POST /v1/jobs takes for a route: the route's own request, named, and not streamed."""
-    asked = REQUESTS[endpoint]
-    named = Field(description="The route whose work this is.")
-    polled = Field(None, description="A job is polled, so nothing can be streamed.")
-    fields: dict[str, Any] = {"endpoint": (Literal[endpoint], named)}
-    if "stream" in asked.model_fields:
-        fields["stream"] = (Literal[False] | None, polled)
-    return create_model(
-        asked.__name__.replace("Request", "Job"), __base__=asked, __doc__=asked.__doc__, **fields
-    )
-
-
-AnyJob: Any = Annotated[
-    Union[tuple(job_request(endpoint) for endpoint in REQUESTS)],  # noqa: UP007 (made of what there is)
-    Field(discriminator="endpoint"),
-]
-"""What POST /v1/jobs takes."""

@@ -1,11 +1,11 @@
-"""Every answer of the api, as pydantic models: the only definition of each (requests: api/requests.py)."""
+"""Answers of the api, as pydantic models: the only definition of each (requests: api/requests.py; answers to
+questions: api/question_schemas.py; jobs: api/job_schemas.py)."""
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.codes import Code
-from shared.job import Endpoint, Priority, State
 
 CLASSIFIER = "news-classifier"
 
@@ -218,35 +218,6 @@ class Completion(Written):
     choices: list[TextChoice] = Field(description="One for each prompt, in order.")
 
 
-class JobStatus(Schema):
-    """A job as its client sees it. Fields that do not apply (yet) are left out."""
-
-    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
-
-    id: str = Field(description="The job's id: without keys the secret that lets its result be read.")
-    object: Literal["job"] = Field("job", description="What this is.")
-    endpoint: Endpoint = Field(description="The route whose body `result` will be.")
-    status: State = Field(description="Where the job is; the last four are final.")
-    priority: Priority = Field(description="`bulk` waits while `interactive` texts wait.")
-    position: int | None = Field(None, description="Texts that wait before it, while it is queued.")
-    attempts: int = Field(0, description="How often a worker has begun it.")
-    created_at: Created
-    started_at: int | None = Field(None, description="When a worker began it, in Unix seconds.")
-    finished_at: int | None = Field(None, description="When it ended, in Unix seconds.")
-    result: Classification | ChatClassification | ChatCompletion | Completion | None = Field(
-        None, description="Exactly the body of the synchronous call."
-    )
-    error: ErrorDetail | None = Field(None, description="Why there is no result.")
-
-
-class JobList(Schema):
-    """One page of a client's jobs, newest first."""
-
-    object: Literal["list"] = Field("list", description="What this is.")
-    data: list[JobStatus] = Field(description="The jobs, without their results.")
-    has_more: bool = Field(description="Whether `after=<id of the last>` gives more.")
-
-
 class Model(Schema):
     """A model on offer."""
 
@@ -258,8 +229,17 @@ class Model(Schema):
     revision: str = Field(description="Changes with the weights.")
 
 
+class ModelCard(Schema):
+    """The same model as TypeSafe's clients list it; no date of release is known."""
+
+    name: str = Field(description="What a request's `model` may be.")
+    description: str = Field(description="The revision of its weights.")
+    release_date: str = Field("1970-01-01", description="Always the same.")
+
+
 class ModelList(Schema):
     """The models on offer; none before any worker came."""
 
     object: Literal["list"] = Field("list", description="What this is.")
     data: list[Model] = Field(description="The models.")
+    models: list[ModelCard] = Field(description="The same for TypeSafe's clients.")

@@ -4,6 +4,8 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
+from shared.questions import Question
+
 ANSWERS_DEPEND_ON = (
     "name",
     "revision",
@@ -38,9 +40,15 @@ class Description:
         said = asdict(self)
         return _digest([said[name] for name in ANSWERS_DEPEND_ON])
 
-    def digest(self, text: str, labels: tuple[str, ...] | None = None) -> str:
-        """Names the answer to one text in the cache; `labels` are those of the request."""
-        return _digest([self.fingerprint, text, labels])
+    def digest(
+        self,
+        text: str,
+        labels: tuple[str, ...] | None = None,
+        questions: tuple[Question, ...] | None = None,
+    ) -> str:
+        """Names the answer to one text in the cache; `labels` and `questions` are those of the request."""
+        asked = [asdict(question.unnamed) for question in questions] if questions else None
+        return _digest([self.fingerprint, text, labels, asked])
 
 
 def _digest(value: object) -> str:

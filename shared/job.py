@@ -6,7 +6,8 @@ queued ──begin──> running ──finish──> succeeded | failed
  │ └────────────────────retry─────────────────────┘
  └──cancel──> cancelled,  ──deadline──> expired
 
-One request is one job; each of its texts is one part, and one message in the queue.
+One request is one job; each of its texts is one part, and one message in the queue. Many questions about
+one text are one part.
 """
 
 import json
@@ -16,11 +17,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from shared.errors import UnknownVersion
+from shared.questions import Finding, Question
 
-VERSION = 1
+VERSION = 2  # the newest that is read; older ones are, too
+PLAIN, ASKING = 1, 2  # a job with questions is of version 2, so that a worker of version 1 leaves it alone
 TASK = "wiredesk.classify"
 GENERATE = "wiredesk.generate"
-Endpoint = Literal["/v1/classify", "/v1/chat/completions", "/v1/completions"]
+Endpoint = Literal[
+    "/v1/classify", "/v1/chat/completions", "/v1/completions", "/v1/decisions", "/v1/systemone"
+]
 Priority = Literal["interactive", "bulk"]
 State = Literal["queued", "running", "succeeded", "failed", "cancelled", "expired"]
 ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled", "expired"})
@@ -71,13 +76,14 @@ class Generation:
 @dataclass(frozen=True)
 class Request:
     """What is asked of the engine: labels for texts (none below a probability; the model's own or those of
-    the request), or text after prompts."""
+    the request), text after prompts, or answers to questions about a text."""
 
     texts: tuple[str, ...]
     model: str
     abstain_below: float | None = None
     generation: Generation | None = None
     labels: tuple[str, ...] | None = None
+    questions: tuple[Question, ...] | None = None
 
     def to_json(self) -> str:
         return json.dumps({k: v for k, v in asdict(self).items() if v is not None}, ensure_ascii=False)
@@ -88,7 +94,21 @@ class Request:
         asked = value.get("generation")
         generation = Generation(**asked | {"stop": tuple(asked["stop"])}) if asked else None
         labels = tuple(value["labels"]) if "labels" in value else None
-        return cls(tuple(value["texts"]), value["model"], value.get("abstain_below"), generation, labels)
+        questions = tuple(map(Question.from_dict, value["questions"])) if "questions" in value else None
+        return cls(
+            tuple(value["texts"]), value["model"], value.get("abstain_below"), generation, labels, questions
+        )
+
+    @property
+    def version(self) -> int:
+        """Of the job's record."""
+        return ASKING if self.questions else PLAIN
+
+    @property
+    def outline(self) -> str:
+        """What the body of an answer repeats of the questions, as JSON; it stays when the job has ended."""
+        asked = [asdict(question.outline) for question in self.questions or ()]
+        return json.dumps(asked, ensure_ascii=False)
 
     @property
     def task(self) -> str:
@@ -107,8 +127,8 @@ class TokenLogprob:
 
 @dataclass(frozen=True)
 class PartResult:
-    """The outcome of one text: a classification's fields, a generation's (`text` and what follows it), or
-    an error's code and message."""
+    """The outcome of one text: a classification's fields, a generation's (`text` and what follows it), what
+    was found for each question, or an error's code and message."""
 
     label: str | None = None
     answer: str = ""
@@ -122,6 +142,7 @@ class PartResult:
     text: str | None = None
     finish_reason: Literal["stop", "length"] | None = None
     logprobs: list[TokenLogprob] | None = None
+    findings: list[Finding] | None = None
     error_code: str | None = None
     error_message: str | None = None
 
@@ -130,8 +151,12 @@ class PartResult:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "PartResult":
-        logprobs = value.get("logprobs")
-        return cls(**dict(value) | {"logprobs": logprobs and [TokenLogprob(**token) for token in logprobs]})
+        logprobs, findings = value.get("logprobs"), value.get("findings")
+        read = {
+            "logprobs": logprobs and [TokenLogprob(**token) for token in logprobs],
+            "findings": findings and [Finding.from_dict(finding) for finding in findings],
+        }
+        return cls(**dict(value) | read)
 
     @property
     def failed(self) -> bool:
@@ -157,12 +182,13 @@ class JobRecord:
     results: tuple[PartResult, ...]
     request: str | None
     abstain_below: float | None
+    questions: tuple[Question, ...] = ()
 
     @classmethod
     def from_hash(cls, job_id: str, value: Mapping[str, Any]) -> "JobRecord":
         """Raises UnknownVersion for a record that another version of Wiredesk has written."""
-        if int(value["v"]) != VERSION:
-            raise UnknownVersion(f"job record has version {value['v']}, this Wiredesk reads {VERSION}")
+        if not 1 <= int(value["v"]) <= VERSION:
+            raise UnknownVersion(f"job record has version {value['v']}, this Wiredesk reads up to {VERSION}")
         return cls(
             id=job_id,
             client=value["client"],
@@ -179,6 +205,7 @@ class JobRecord:
             results=tuple(PartResult.from_dict(part) for part in json.loads(value.get("result", "[]"))),
             request=value.get("request"),
             abstain_below=float(value["abstain_below"]) if "abstain_below" in value else None,
+            questions=tuple(map(Question.from_dict, json.loads(value.get("questions", "[]")))),
         )
 
     @property

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Kind = Literal["predicate", "choice", "score"]
@@ -74,9 +74,6 @@ class Finding:
     chances: tuple[float, ...] = ()
     label_mass: float = 0.0
     refusal: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if value is not None}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "Finding":

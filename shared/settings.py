@@ -60,6 +60,9 @@ class Settings(BaseSettings):
         86_400, gt=0, le=604_800, description="seconds after which a text that nobody began expires"
     )
     max_characters: int = Field(20_000, ge=1, description="characters per text; more is refused with 413")
+    max_question_characters: int = Field(
+        100_000, ge=1, description="characters of all questions of a request; more is refused with 413"
+    )
     result_ttl: int = Field(3600, ge=1, description="seconds that a finished job can still be read")
     dead_letter_ttl: int = Field(604_800, ge=1, description="seconds that a failed job is kept for a retry")
     cache_ttl: Count = Field(3600, description="seconds that an answer is reused for the same text; 0: never")

@@ -116,8 +116,10 @@ class Worker(Process):
             [sys.executable, "-m", module], folder / f"{self.name}-{free_port()}.log", environment
         )
 
-    def wait_until_ready(self) -> "Worker":
-        wait_until(lambda: self.output.count(" ready.") >= self.starts or self._leaves(), "worker is ready")
+    def wait_until_ready(self, seconds: float = 20) -> "Worker":
+        wait_until(
+            lambda: self.output.count(" ready.") >= self.starts or self._leaves(), "worker is ready", seconds
+        )
         return self
 
     starts = 1

@@ -1,8 +1,8 @@
 -- Take the texts of one batch in hand. A text that has been tried before may have killed its worker:
 -- among others it is left as it is, so that the caller takes it alone, after them. A text whose time
--- is over ends its job, and so does a record that another version has written.
+-- is over ends its job, and so does a record that a newer version has written.
 --
--- ARGV 1 terms (shared/job.lua)  2 node of the worker  3 version of the records that it reads
+-- ARGV 1 terms (shared/job.lua)  2 node of the worker  3 newest version of the records that it reads
 --      4 outcome, as JSON, of a text in a record of another version  5.. part ids
 -- -> for each text {attempt, request, store}; {} when it must be taken alone; false when its job has
 --    ended or is gone, or the text already has its outcome
@@ -23,7 +23,7 @@ local function begin(part)
     'part:' .. index, 'attempts:' .. index)
   local v, state, attempts, deadline, parts, request, store, outcome, tried = unpack(known)
   if not is_open(state) or outcome then return false end
-  if v ~= version then return refuse(id, parts) end
+  if not (tonumber(v) and tonumber(v) <= tonumber(version)) then return refuse(id, parts) end
   if state == 'queued' and deadline and now > tonumber(deadline) then
     end_job(id, 'expired')
     return false

@@ -6,11 +6,13 @@ from time import perf_counter
 
 from shared.errors import EngineFailure, ItemError
 from shared.job import PartResult
-from worker.engine.protocol import Classification, Engine
+from worker.engine.protocol import Classification, Engine, Findings
 from worker.jobs import ErrorCode, Jobs, Outcome, Taken
 from worker.watch import Watch
 
 log = logging.getLogger(__name__)
+
+Answer = Classification | Findings | ItemError
 
 
 class Classifier:
@@ -37,22 +39,40 @@ class Classifier:
         """One engine step for all; if the step itself fails, each text is tried alone."""
         try:
             with self._watch.over(step):
-                answers = self._engine.classify([t.text for t in step], [t.labels for t in step])
-                return [_as_result(answer) for answer in answers]
+                return [_as_result(answer) for answer in self._answers(step)]
         except Exception as error:  # noqa: BLE001 - whatever the model stack raises ends one job, not the worker
             log.error("engine step of %d texts failed: %s", len(step), type(error).__name__)
             if len(step) == 1:
                 return [_as_result(EngineFailure(f"the engine failed on this text ({type(error).__name__})"))]
             return [result for taken in step for result in self._classify([taken])]
 
+    def _answers(self, step: Sequence[Taken]) -> list[Answer]:
+        """Labels in one forward, questions in another or several."""
+        answers: dict[str, Answer] = {}
+        if labelled := [taken for taken in step if not taken.questions]:
+            found = self._engine.classify([t.text for t in labelled], [t.labels for t in labelled])
+            answers |= zip((t.part for t in labelled), found, strict=True)
+        if asked := [taken for taken in step if taken.questions]:
+            decided = self._engine.decide([(t.text, t.questions or ()) for t in asked])
+            answers |= zip((t.part for t in asked), decided, strict=True)
+        return [answers[taken.part] for taken in step]
+
     def _outcome(self, taken: Taken, result: PartResult) -> Outcome:
         reusable = taken.store and not result.failed
-        return Outcome(taken, result, self._description.digest(taken.text, taken.labels) if reusable else "")
+        digest = self._description.digest(taken.text, taken.labels, taken.questions) if reusable else ""
+        return Outcome(taken, result, digest)
 
 
-def _as_result(answer: Classification | ItemError) -> PartResult:
+def _as_result(answer: Answer) -> PartResult:
     if isinstance(answer, ItemError):
         return PartResult(error_code=answer.code, error_message=str(answer))
+    if isinstance(answer, Findings):
+        return PartResult(
+            findings=list(answer.findings),
+            truncated=answer.truncated,
+            prompt_tokens=answer.prompt_tokens,
+            completion_tokens=answer.completion_tokens,
+        )
     return PartResult(
         label=answer.label,
         answer=answer.answer,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from redis import Redis
 
 from shared.job import VERSION, Generation, PartResult, Request, split_part_id
+from shared.questions import Question
 from shared.scripts import job_script
 from shared.settings import Settings
 
@@ -28,6 +29,7 @@ class Taken:
     store: bool = True
     generation: Generation | None = None
     labels: tuple[str, ...] | None = None
+    questions: tuple[Question, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,4 +92,6 @@ class Jobs:
 def _taken(part: str, attempt: int, request: str, store: str) -> Taken:
     _, index = split_part_id(part)
     asked = Request.from_json(request)
-    return Taken(part, attempt, asked.texts[index], store == "1", asked.generation, asked.labels)
+    return Taken(
+        part, attempt, asked.texts[index], store == "1", asked.generation, asked.labels, asked.questions
+    )

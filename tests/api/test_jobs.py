@@ -159,3 +159,16 @@ def test_a_draining_desk_accepts_nothing_new(idle: FlaskClient, redis: Redis, ke
     assert create(idle).get_json()["id"] == first.get_json()["id"]  # the same work is no new work
     redis.delete(keys.draining)
     assert create(idle, "b").status_code == 202
+
+
+def test_many_questions_are_one_message(make_client, published: None, redis: Redis, keys: Keys):
+    api = make_client(max_waiting=1)
+    question = {"type": "predicate", "instructions": "x"}
+    asked = {"model": "news-classifier", "input": "a", "questions": [question] * 400}
+    later = api.post("/v1/decisions", json=asked, headers={"Prefer": "respond-async, wait=0"})
+    assert (later.status_code, later.get_json()["endpoint"]) == (202, "/v1/decisions")
+    assert redis.llen(keys.queue) == 1
+    assert redis.hget(keys.job(later.get_json()["id"]), "v") == "2"  # which a worker of version 1 refuses
+    assert code(create(api)) == "queue_full"
+    joined = api.post(JOBS, json={"endpoint": "/v1/decisions"} | asked)
+    assert joined.get_json()["id"] == later.get_json()["id"]

