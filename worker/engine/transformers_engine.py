@@ -62,7 +62,7 @@ class TransformersEngine:
         self._artifact = artifact
         self._model = model
         self._quantization = quantization
-        self._row_tokens = row_tokens
+        self.row_tokens = row_tokens
         self._prompt_version = artifact.prompt_version
         self.prompt = prompt
         self.question = self._ask(prompt, labels, own=True)
@@ -158,7 +158,7 @@ class TransformersEngine:
 
     def _ask(self, prompt: Prompt, labels: AnyLabels, own: bool) -> Question:
         scale = self._scale if own else self._scale.without_bias()
-        return Question(self._model, prompt, labels, scale, self._row_tokens)
+        return Question(self._model, prompt, labels, scale, self.row_tokens)
 
     def _ask_names(self, names: Sequence[str]) -> Question:
         prompt = Prompt(self.prompt.template, self.prompt.tokenizer, self.prompt.item_tokens, names)
@@ -166,5 +166,5 @@ class TransformersEngine:
 
     def _interviews(self) -> Interview:
         prompt = QuestionPrompt(self._artifact.template, self.prompt.tokenizer, self.prompt.item_tokens)
-        self._branches = BranchScorer(self._model, prompt.head, self._row_tokens)
+        self._branches = BranchScorer(self._model, prompt.head, self.row_tokens)
         return Interview(prompt, self._branches.score, self._model.config.max_position_embeddings)
