@@ -16,9 +16,11 @@ from typing import Any
 
 import torch
 
+from shared.job import Generation
 from shared.settings import Settings
 from tests.engine.tiny import write_tiny_artifact
 from worker.engine.packing import Asked, Branch, pack
+from worker.engine.row import Row, Writer
 from worker.engine.scoring import PackedScorer, score_naive
 from worker.engine.transformers_engine import TransformersEngine
 
@@ -69,12 +71,14 @@ def main() -> None:
 def compare_methods(engine: TransformersEngine, jobs: int, rounds: int) -> Times:
     """Milliseconds of each way to find the labels of the first `jobs` texts."""
     scorer, prompts = engine.question.scorer, encode(engine, TEXTS[:jobs])
+    engine.texts._writer = Writer(engine.prompt.tokenizer, frozenset())  # no token ends a text
     whole = [[*scorer.prefix.ids, *prompt] for prompt in prompts]
     sequences = scorer.trie.sequences
     return measure(
         {
             "packed scoring": lambda: scorer.score(prompts),
-            f"generate {NEW_TOKENS}": lambda: generate(engine, whole),
+            f"transformers' generate {NEW_TOKENS}": lambda: generate(engine, whole),
+            f"our {NEW_TOKENS} tokens": lambda: write(engine, TEXTS[:jobs]),
             f"{len(sequences)} forwards": lambda: score_naive(
                 scorer.model, scorer.prefix.ids, prompts, sequences
             ),
@@ -115,6 +119,16 @@ def measure(ways: dict[str, Callable[[], object]], rounds: int) -> Times:
             way()
             times[name].append((perf_counter() - began) * 1000)
     return times
+
+
+def write(engine: TransformersEngine, texts: Sequence[str]) -> None:
+    """Exactly NEW_TOKENS of our own generator after each text."""
+    how = Generation(max_tokens=NEW_TOKENS, temperature=0)
+    rows = engine.texts.start([(text, how) for text in texts])
+    while engine.texts.generator.rows:
+        engine.texts.step()
+    lengths = [len(row.written) for row in rows if isinstance(row, Row)]
+    assert lengths == [NEW_TOKENS] * len(texts), lengths
 
 
 @torch.inference_mode()
