@@ -74,6 +74,8 @@ STATS = {
     "running": 3,
     "texts": 1901,
     "batches": 702,
+    "open_batches": 1,
+    "feeder": True,
     "queue_ms": TIMES,
     "inference_ms": TIMES,
     "workers": [WORKER],

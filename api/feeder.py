@@ -13,10 +13,9 @@ from pathlib import Path
 
 from redis import RedisError
 
-from api.admission import Terms
 from api.app import largest_body
-from api.batches.run import AHEAD, Run
-from api.errors import ApiError
+from api.batches.feeding import IDLE, Feeding
+from api.batches.run import Run
 from api.service import COMMAND_TIMEOUT, Service
 from shared.errors import SettingsError, UnknownVersion
 from shared.job import ENDED, JobRecord
@@ -29,9 +28,7 @@ log = logging.getLogger("feeder")
 
 SLICE = 0.05  # seconds that one batch checks or reads lines before others get a turn
 LOOK_EVERY, SWEEP_EVERY = 0.25, 60.0  # seconds between two looks at what is open; at files that expired
-IDLE, NO_ROOM = 1.0, 0.1  # seconds to wait when nothing happens; when the queue is full
 CHECKED_AT_ONCE = 8  # batches that are busy with lines of their own
-NOT_NOW = ("queue_full", "draining", "no_worker")  # refusals that pass
 SETBACK = 1.0  # seconds after Redis or the disk has failed
 
 
@@ -49,8 +46,7 @@ class Feeder:
         self._waits = connect(desk.config.broker_url, timeout=IDLE + COMMAND_TIMEOUT)
         self._longest = largest_body(desk.config)
         self._runs: dict[str, Run] = {}  # by batch, the oldest first
-        self._served: dict[str, int] = {}  # client -> rows of all clients when it was last given room
-        self._rows = 0
+        self._feeding = Feeding(desk)
         self._looked = self._swept = float("-inf")
 
     def run(self) -> None:
@@ -68,7 +64,7 @@ class Feeder:
         busy = [run.work(SLICE) for run in self._at_work()]
         for run in self._runs.values():
             self._take_answers(run)
-        pause = self._feed()
+        pause = self._feeding.feed(list(self._runs.values()))
         if pause and not any(busy):
             self._wait(pause)
 
@@ -90,8 +86,9 @@ class Feeder:
             if known not in batches or run.state == "ended":
                 self._runs.pop(known).close()
         for batch_id, batch in batches.items():
-            run = self._runs.setdefault(batch_id, Run(self._desk, batch, self._longest))
-            run.batch = batch
+            if batch_id not in self._runs:
+                self._runs[batch_id] = Run(self._desk, batch, self._longest)
+            self._runs[batch_id].batch = batch
         if time.monotonic() - self._swept > SWEEP_EVERY:
             self._swept = time.monotonic()
             self._desk.files.sweep({name for b in batches.values() for name in (b.input, b.output, b.errors)})
@@ -123,67 +120,6 @@ class Feeder:
             return self._desk.jobs.read(job_id)
         except UnknownVersion:  # from before an upgrade: it is asked again
             return None
-
-    def _feed(self) -> float:
-        """Ask rows until there is no room; returns the seconds until it is worth while to try again."""
-        pause, fed = IDLE, self._in_turn()
-        while fed:
-            run = fed.pop(0)
-            wait = self._ask_one(run)
-            if wait is None:
-                fed.append(run)
-            elif wait == NO_ROOM:
-                return min(wait, pause)
-            else:
-                pause = min(wait, pause)
-        return pause
-
-    def _in_turn(self) -> list[Run]:
-        """Of each client its oldest batch that has rows to ask, the client first that has waited longest."""
-        oldest: dict[str, Run] = {}
-        for run in self._runs.values():
-            if run.state in ("queued", "fed"):
-                oldest.setdefault(run.batch.client, run)
-        for run in oldest.values():
-            run.chosen = True
-        self._served = {client: self._served.get(client, 0) for client in oldest}
-        ordered = sorted(oldest.values(), key=lambda run: self._served[run.batch.client])
-        return [run for run in ordered if run.state == "fed"]
-
-    def _ask_one(self, run: Run) -> float | None:
-        """None when a row was admitted; else the seconds until this batch should be tried again."""
-        in_hand = sum(len(other.in_hand) for other in self._runs.values())
-        if in_hand >= AHEAD:
-            return IDLE
-        try:
-            ready = run.next()
-            if ready is None:
-                return 0.0 if run.has_rows else IDLE
-            if ready.writes and self._writing() >= self._most_writing():
-                return IDLE
-            left = max(1.0, run.batch.expires - time.time())
-            terms = Terms(priority="bulk", expires_in=left, digests=ready.digests, row=True)
-            admitted = self._desk.admission.admit_row(
-                run.batch.client, run.batch.endpoint, ready.asked.work, terms, ready.job_id
-            )
-        except ApiError as error:
-            if error.detail.code in NOT_NOW:
-                return NO_ROOM
-            assert ready is not None
-            run.wrong(ready, error)
-            return None
-        run.taken(ready)
-        self._rows += 1
-        self._served[run.batch.client] = self._rows
-        return None if admitted.how == "admitted" else 0.0  # it may have ended already
-
-    def _writing(self) -> int:
-        return sum(len(run.writing) for run in self._runs.values())
-
-    def _most_writing(self) -> int:
-        """Rows that write text at once: one place of each worker is left for those who wait for an answer."""
-        workers = max(1, len(self._desk.models.ready_workers()))
-        return max(1, workers * (self._desk.config.batch_size - 1))
 
     def _wait(self, seconds: float) -> None:
         rows = [self._keys.done(job_id) for run in self._runs.values() for job_id in run.in_hand]

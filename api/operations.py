@@ -84,9 +84,11 @@ def stats() -> Response:
     pipe.llen(desk.keys.bulk)
     pipe.zcard(desk.keys.failed_jobs)
     pipe.lrange(desk.keys.recent, 0, -1)
+    pipe.zcard(desk.keys.open_batches)
+    pipe.exists(desk.keys.feeder)
     for worker in workers:
         pipe.hlen(desk.keys.unacked(worker.node))
-    counters, interactive, bulk, dead_letters, recent, *in_hand = pipe.execute()
+    counters, interactive, bulk, dead_letters, recent, open_batches, feeder, *in_hand = pipe.execute()
     times = [line.split() for line in recent]
     return json_response(
         Stats(
@@ -98,6 +100,8 @@ def stats() -> Response:
             running=sum(in_hand),
             texts=int(counters.get("texts", 0)),
             batches=int(counters.get("batches", 0)),
+            open_batches=open_batches,
+            feeder=bool(feeder),
             queue_ms=_summary([float(line[0]) for line in times]),
             inference_ms=_summary([float(line[1]) for line in times]),
             workers=[_worker(worker) for worker in workers],

@@ -84,6 +84,8 @@ class Stats(Schema):
     running: int = Field(description="Texts in the hands of workers.")
     texts: int = Field(description="Texts that were answered.")
     batches: int = Field(description="Engine steps that answered them.")
+    open_batches: int = Field(description="Batches of files that have not ended.")
+    feeder: bool = Field(description="A feeder is at work.")
     queue_ms: Times | NoTimes = Field(description="Waiting in the queue.")
     inference_ms: Times | NoTimes = Field(description="In the engine.")
     workers: list[WorkerStats] = Field(description="Live or not.")

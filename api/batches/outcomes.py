@@ -56,7 +56,9 @@ def tokens(body: dict[str, Any]) -> tuple[int, int]:
     """Tokens read and written for an answer: its own usage, or that of its results."""
     parts = [body] if "usage" in body else [part for part in body.get("results", ()) if "usage" in part]
     spent = [part["usage"] for part in parts]
-    return sum(s.get("prompt_tokens", 0) for s in spent), sum(s.get("completion_tokens", 0) for s in spent)
+    read = (used.get("prompt_tokens", used.get("input_tokens", 0)) for used in spent)
+    written = (used.get("completion_tokens", used.get("output_tokens", 0)) for used in spent)
+    return sum(read), sum(written)
 
 
 def _result(batch_id: str, row: NumberedRow, status: int, body: dict[str, Any]) -> RowResult:

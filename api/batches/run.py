@@ -3,14 +3,16 @@
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import chain, islice
 from typing import Literal
 
-from api.asking import Asked, reusable, understand
+from redis import RedisError
+
 from api.batches.closing import end, fail
 from api.batches.ledger import Ledger
 from api.batches.outcomes import answered, bug, refused, unanswered
+from api.batches.ready import Ready, make_ready
 from api.batches.record import BatchRecord
 from api.batches.rows import Check, NumberedRow, read_rows, row_name
 from api.batches.schemas import BatchError
@@ -21,20 +23,6 @@ from shared.job import JobRecord
 AHEAD = 32  # rows in hand at once: so many may run on without us after a crash
 PATIENCE = 30  # seconds that a batch that closes waits for its running rows
 AT_A_TIME = 100  # wrong rows that are written off before others get a turn
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A row that can be asked, and what it asks."""
-
-    row: NumberedRow
-    job_id: str
-    asked: Asked
-    digests: tuple[str, ...]
-
-    @property
-    def writes(self) -> bool:
-        return self.asked.work.generation is not None
 
 
 class Run:
@@ -70,9 +58,14 @@ class Run:
     def work(self, seconds: float) -> bool:
         """Go on for at most so long; whether there is more to do at once."""
         until = time.monotonic() + seconds
-        for _ in self._life:
-            if self.state != "busy" or time.monotonic() > until:
-                break
+        try:
+            for _ in self._life:
+                if self.state != "busy" or time.monotonic() > until:
+                    break
+        except (RedisError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a broken file must not hold up the other batches
+            self.give_up(error)
         return self.state == "busy"
 
     def next(self) -> Ready | None:
@@ -124,6 +117,17 @@ class Run:
         if self.batch.status == "cancelling":
             return "cancelled"
         return "expired" if time.time() >= self.batch.expires else None
+
+    def give_up(self, error: Exception) -> None:
+        """The batch ends here: its file has changed under us, or we have a bug."""
+        told = bug(error).detail
+        fail(
+            self._desk,
+            self.batch,
+            [BatchError(code=told.code, message=told.message, param=None, line=None)],
+        )
+        self.close()
+        self.state = "ended"
 
     @property
     def counts(self) -> dict[str, int]:
@@ -230,18 +234,12 @@ class Run:
     def _understood(self, row: NumberedRow) -> Ready | None:
         """None, and a line in the error file, when the row is wrong."""
         try:
-            asked = understand(self._desk, self.batch.endpoint, dict(row.body))
-            if asked.stream:
-                message = "A row's answer stands in the output file; leave 'stream' out."
-                raise ApiError(400, "invalid_value", message, "stream")
-            return Ready(row, self._job_id(row), asked, reusable(self._desk, asked.work))
+            return make_ready(self._desk, self.batch.endpoint, row, self._job_id(row))
         except ApiError as error:
             if error.status == 503:
                 self._back.appendleft(row)
                 raise
             self._ledger.write(refused(self.batch.id, row, error))
-        except (TypeError, ValueError, LookupError, RecursionError) as error:
-            self._ledger.write(refused(self.batch.id, row, bug(error)))
         return None
 
     def _job_id(self, row: NumberedRow) -> str:

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from redis import Redis
 
 from api.batches.ledger import Ledger
-from tests.api.batching import CLASSIFY, ByHand, by_hand, failed, jsonl, row, rows
+from shared.redis_keys import Keys
+from tests.api.batching import CLASSIFY, ByHand, by_hand, create, failed, jsonl, row, rows
+from tests.waiting import wait_until
 
 BATCHES, CHAT, COMPLETIONS = "/v1/batches", "/v1/chat/completions", "/v1/completions"
 
@@ -76,3 +79,19 @@ def test_a_line_that_does_not_fit_on_the_disk_leaves_nothing(tmp_path: Path):
     ledger.output.append(b"next\n")
     ledger.close()
     assert ledger.output.growing.read_bytes() == b"line\nnext\n"
+
+
+def test_a_file_that_changes_while_it_runs_ends_its_batch_and_no_other(
+    idle_feeder: ByHand, redis: Redis, keys: Keys, tmp_path: Path
+):
+    broken = create(idle_feeder.api, jsonl(rows(3))).get_json()
+    redis.set(keys.draining, "until it is validated")
+    wait_until(lambda: idle_feeder.batch(broken["id"])["status"] == "in_progress", "it is validated")
+    (tmp_path / "files" / broken["input_file_id"]).write_text("nonsense\n")
+    redis.delete(keys.draining)
+    other = create(idle_feeder.api, jsonl(rows(3))).get_json()["id"]
+    idle_feeder.feeder.forget()
+    ended = idle_feeder.ended(broken["id"])
+    assert (ended["status"], ended["errors"]["data"][0]["code"]) == ("failed", "internal_error")
+    wait_until(lambda: idle_feeder.turn() or redis.llen(keys.bulk) == 3, "the other one runs")
+    assert idle_feeder.batch(other)["status"] == "in_progress"

@@ -73,6 +73,22 @@ def test_chat_and_text_run_in_batches_too(served: ByHand):
     assert batch["usage"]["output_tokens"] == 15
 
 
+@pytest.mark.parametrize(
+    "endpoint, asked",
+    [
+        ("/v1/decisions", {"input": "x", "questions": [{"type": "predicate", "instructions": "q"}]}),
+        ("/v1/systemone", {"state": "x", "questions": {"q": {"type": "noul", "instructions": "q"}}}),
+    ],
+)
+def test_questions_run_in_batches_too(served: ByHand, endpoint: str, asked: dict):
+    asked["model"] = "news-classifier"
+    batch = served.ended(create(served.api, jsonl([row("a", asked, endpoint)]), endpoint).get_json()["id"])
+    ((line,), _) = results(served.api, batch)
+    now = served.api.post(endpoint, json=asked).get_json()
+    assert line["response"]["body"]["answers"] == now["answers"]
+    assert batch["usage"]["input_tokens"] == now["usage"]["input_tokens"] > 0
+
+
 def test_a_row_that_is_wrong_is_a_line_in_the_error_file(served: ByHand):
     bad = {
         "empty": {"input": " "},
