@@ -116,7 +116,9 @@ class Operation:
         return {"schema": {"type": "object", "properties": {"data": data}, "required": ["data"]}}
 
     def _errors(self) -> Json:
-        codes = dict.fromkeys((*self._about.errors, *(KEYS if self._keyed else ()), *CONNECTION))
+        ids: tuple[Code, ...] = ("unknown_route",) if self._rule.arguments else ()  # an empty id, say
+        keys = KEYS if self._keyed else ()
+        codes = dict.fromkeys((*self._about.errors, *ids, *keys, *CONNECTION))
         by_status: dict[int, list[Code]] = {}
         for code in codes:
             for status in MEANINGS[code].statuses:

@@ -31,6 +31,12 @@ STATUSES = {
 """400 to a request that fits its schema: what the model or another field decides (labels for a model that has
 its own, top_logprobs without logprobs, a prompt that is too long)."""
 
+UPLOAD = {
+    "include-path": "/v1/files",
+    "include-method": "POST",
+    "checks": {"negative_data_rejection": {"enabled": False}},
+}
+"""A form has no types: a list without entries is left out when it is written, and nothing wrong is sent."""
 EXPECTED = {("ignored_auth", 429)}
 """After ten wrong keys of an address, which that check sends, the eleventh is not looked at."""
 
@@ -103,6 +109,7 @@ def config(url: str, key: str, per_operation: int, seed: int, phases: Sequence[s
             "generation": {"max-examples": per_operation, "database": "none", "mode": "all"},
             "suppress-health-check": ["all"],
             "checks": {name: {"expected-statuses": statuses} for name, statuses in STATUSES.items()},
+            "operations": [UPLOAD],
         }
     )
 
