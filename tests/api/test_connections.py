@@ -141,7 +141,7 @@ def test_silent_clients_do_not_keep_a_process_that_is_to_leave(redis_server: Red
     """They did so for a minute and a quarter, as long as a connection may be silent between requests."""
     with running(Api(redis_server, tmp_path)) as leaving, connect(leaving) as new, connect(leaving) as used:
         used.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-        read_until(used, b'{"status": "ok"}')
+        read_until(used, b'{"status":"ok"}')
         assert leaving.stop(seconds=15) == 0
         assert rest(new) == rest(used) == b""
 

@@ -3,12 +3,14 @@
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from flask.testing import FlaskClient
 from redis import Redis
 
 from api.documented import CONNECTION
+from shared.job import Endpoint
 from shared.keys import new_key
 from tests.api.batching import by_hand, create, jsonl, rows, upload
 from tests.api.conftest import wait_until_ready
@@ -22,7 +24,7 @@ ELSEWHERE = {
     "500": "the handler of all exceptions, and failures of texts: test_answers.py, test_jobs.py",
     "507": "a full disk",
 }
-ASKING = ("/v1/classify", "/v1/chat/completions", "/v1/completions", "/v1/jobs")
+ASKING: tuple[str, ...] = (*get_args(Endpoint), "/v1/jobs")
 IDS = {
     "job_id": "job_x",
     "model_id": "nobody",
