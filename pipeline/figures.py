@@ -62,9 +62,10 @@ class Figures:
 
     def table(self) -> str:
         """For a person at a terminal."""
-        brier = "" if self.brier is None else f"Brier {self.brier:.3f}, "
+        brier = "" if self.brier is None else f", Brier {self.brier:.3f}"
+        speed = f", {self.items_per_second:.0f} items/s" if self.items_per_second else ""
         head = f"{self.items} items: accuracy {self.accuracy:.3f}, macro-F1 {self.macro_f1:.3f}, "
-        lines = [f"{head}ECE {self.ece:.3f}, {brier}{self.items_per_second:.0f} items/s"]
+        lines = [f"{head}ECE {self.ece:.3f}{brier}{speed}"]
         lines.append(f"{'items':>7}{'precision':>11}{'recall':>8}{'F1':>7}  label")
         lines += [
             f"{one.items:>7}{one.precision:>11.3f}{one.recall:>8.3f}{one.f1:>7.3f}  {label}"

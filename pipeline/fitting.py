@@ -76,12 +76,13 @@ def judge(chances: torch.Tensor, truth: torch.Tensor, labels: AnyLabels) -> Fit:
         decided, best = chances.max(1)
         right = truth.gather(1, best[:, None])[:, 0] > 0
         nll = -(truth * likely.log()).sum(1).mean()
-    return Fit(
-        accuracy=float(right.float().mean()),
-        nll=float(nll),
-        brier=float((chances - truth).square().sum(1).mean()),
-        ece=expected_error(decided.flatten(), right.flatten()),
+    measures = (
+        float(right.float().mean()),
+        float(nll),
+        float((chances - truth).square().sum(1).mean()),
+        expected_error(decided.flatten(), right.flatten()),
     )
+    return Fit(*(round(one, 4) for one in measures))
 
 
 def expected_error(confidence: torch.Tensor, right: torch.Tensor) -> float:

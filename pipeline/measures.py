@@ -87,5 +87,6 @@ def told(measured: Mapping[str, Mapping[str, Figures]], sets: Mapping[str, Mappi
         for data_type, groups in measured.items():
             for group, one in groups.items():
                 shares = f"{one.accuracy:>9.3f}{one.macro_f1:>9.3f}{one.ece:>7.3f}"
-                lines.append(f"{data_type:<6}{shares}{one.items_per_second:>9.0f}  {group}")
+                speed = f"{one.items_per_second:.0f}" if one.items_per_second else ""
+                lines.append(f"{data_type:<6}{shares}{speed:>9}  {group}")
     return "\n".join(lines)

@@ -81,9 +81,13 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 
 def prompt_toml(template: PromptTemplate) -> str:
     """The file prompt.toml. TOML's basic strings and arrays are written as JSON writes them."""
-    return "".join(
-        f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in template.model_dump().items()
-    )
+    fields = template.model_dump(exclude={"questions"})
+    tables = {"questions": template.questions.model_dump()} if template.questions else {}
+    return _lines(fields) + "".join(f"\n[{name}]\n{_lines(table)}" for name, table in tables.items())
+
+
+def _lines(fields: dict[str, Any]) -> str:
+    return "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in fields.items())
 
 
 def revision(folder: Path) -> str:

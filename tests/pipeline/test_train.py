@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from pipeline import training
 from pipeline.batches import Noise, balanced, collate, cut, encode
 from pipeline.curve import Curve
+from pipeline.publish import prompt_toml
 from pipeline.recipe import Recipe
 from pipeline.rows import Row, read_rows
 from pipeline.tokenizer import SPECIAL
@@ -20,7 +21,8 @@ from shared.errors import ArtifactError
 from shared.settings import Settings
 from worker.engine.artifact import open_artifact
 from worker.engine.model import load_tokenizer
-from worker.engine.prompt import Prompt
+from worker.engine.prompt import Prompt, PromptTemplate, load_template
+from worker.engine.question_template import QuestionTemplate
 from worker.engine.transformers_engine import TransformersEngine
 
 
@@ -113,6 +115,18 @@ def test_a_checkpoint_of_other_rows_is_not_used(recipe: Recipe, work: Path, arti
     )
     assert saved["step"] > 0
     assert state.step == 0
+
+
+@pytest.mark.parametrize(
+    "questions", [None, QuestionTemplate(choice='问：{question}\n{options}\n"选"', yes=("是", "对"))]
+)
+def test_a_prompt_survives_its_file(tmp_path: Path, questions: QuestionTemplate | None) -> None:
+    """Once a template without [questions] was written with a value that TOML does not have."""
+    template = PromptTemplate(
+        system='"引号"\n\\', zero_shot=True, strip_prefixes=("新闻：",), questions=questions
+    )
+    (tmp_path / "prompt.toml").write_text(prompt_toml(template), encoding="utf-8")
+    assert load_template(tmp_path / "prompt.toml") == template
 
 
 def test_a_half_written_artifact_is_refused(artifact: Path, tmp_path: Path) -> None:
