@@ -19,20 +19,31 @@ SHORTEST_SPLIT = 3  # bytes: one Chinese character stays whole
 
 @dataclass(frozen=True)
 class Example:
-    """`ids` is prompt + answer; the last `answer` tokens are the label and the end of turn."""
+    """`ids` is prompt + answer; the last `answer` tokens are the label and the end of turn.
+
+    `soft` is how likely the teacher holds each label, if there is a teacher.
+    """
 
     ids: list[int]
     item: slice
     answer: int
+    soft: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Batch:
-    """All tensors [rows, longest]. `text` and `label` are targets: the next token, or IGNORED."""
+    """`text` and `label` are targets: the next token, or IGNORED; with `ids` they are [rows, longest].
+
+    `soft` [rows, labels] is for the position `before` [rows] the answer, where the labels' first tokens
+    `starts` [labels] follow.
+    """
 
     ids: torch.Tensor
     text: torch.Tensor
     label: torch.Tensor
+    soft: torch.Tensor
+    before: torch.Tensor
+    starts: torch.Tensor
 
 
 class Noise:
@@ -67,16 +78,21 @@ class Noise:
         return [piece for part in parts for piece in self._pieces(part, rng)]
 
 
-def encode(rows: Sequence[Row], prompt: Prompt) -> list[Example]:
-    """The same prompt as in serving, with the row's answer behind it, if it has one."""
+def encode(rows: Sequence[Row], prompt: Prompt, soft: torch.Tensor | None = None) -> list[Example]:
+    """The same prompt as in serving, with the row's answer behind it, if it has one.
+
+    Args:
+        soft: the teacher's probabilities of the labels, [rows, labels].
+    """
+    thought: list[tuple[float, ...]] = [()] * len(rows) if soft is None else list(map(tuple, soft.tolist()))
     answers = {label: prompt.label_sequence(label) for label in {row.label for row in rows} if label}
     examples = []
-    for row in rows:
+    for row, likely in zip(rows, thought, strict=True):
         item = prompt.item(row.text).ids
         answer = answers.get(row.label, [])
         start = len(prompt.head)
         ids = [*prompt.head, *item, *prompt.tail, *answer]
-        examples.append(Example(ids, slice(start, start + len(item)), len(answer)))
+        examples.append(Example(ids, slice(start, start + len(item)), len(answer), likely))
     return examples
 
 
@@ -96,26 +112,28 @@ def balanced(rows: Sequence[Row], power: float, seed: int) -> list[int]:
     return [i for i, t in enumerate(times) for _ in range(int(t) + (rng.random() < t % 1))]
 
 
-def cut(examples: Sequence[Example], order: Sequence[int], tokens: int, seed: int) -> list[list[int]]:
+def cut(lengths: Sequence[int], order: Sequence[int], tokens: int, seed: int) -> list[list[int]]:
     """Example numbers in batches of at most `tokens` padded tokens, of like length, in random order."""
     rng = random.Random(seed)  # noqa: S311
     order = list(order)
     rng.shuffle(order)
-    mean = sum(len(examples[i].ids) for i in order) / len(order)
+    mean = sum(lengths[i] for i in order) / len(order)
     chunk = max(1, int(SORTED_TOGETHER * tokens / mean))
     batches = [
         batch
         for start in range(0, len(order), chunk)
-        for batch in _fill(
-            sorted(order[start : start + chunk], key=lambda i: len(examples[i].ids)), examples, tokens
-        )
+        for batch in _fill(sorted(order[start : start + chunk], key=lengths.__getitem__), lengths, tokens)
     ]
     rng.shuffle(batches)
     return batches
 
 
-def collate(examples: Sequence[Example]) -> Batch:
-    """Right-padded with token 0, which no loss is taken on and no causal position sees."""
+def collate(examples: Sequence[Example], starts: Sequence[int] = ()) -> Batch:
+    """Right-padded with token 0, which no loss is taken on and no causal position sees.
+
+    Args:
+        starts: the first token of each label, which the examples' `soft` are about.
+    """
     longest = max(len(example.ids) for example in examples)
     ids = torch.zeros(len(examples), longest, dtype=torch.long)
     text, label = torch.full_like(ids, IGNORED), torch.full_like(ids, IGNORED)
@@ -125,13 +143,15 @@ def collate(examples: Sequence[Example]) -> Batch:
         ids[row, : len(known)] = known
         text[row, example.item.start - 1 : example.item.stop - 1] = known[example.item]
         label[row, answer - 1 : len(known) - 1] = known[answer:]
-    return Batch(ids, text, label)
+    soft = torch.tensor([example.soft for example in examples])
+    before = torch.tensor([len(example.ids) - example.answer - 1 for example in examples])
+    return Batch(ids, text, label, soft, before, torch.tensor(starts, dtype=torch.long))
 
 
-def _fill(order: Sequence[int], examples: Sequence[Example], tokens: int) -> Iterator[list[int]]:
+def _fill(order: Sequence[int], lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
     batch: list[int] = []
     for i in order:
-        if batch and (len(batch) + 1) * len(examples[i].ids) > tokens:
+        if batch and (len(batch) + 1) * lengths[i] > tokens:
             yield batch
             batch = []
         batch.append(i)

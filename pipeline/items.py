@@ -11,9 +11,11 @@ from pipeline.tables import read_table
 from shared.errors import RecipeError
 from shared.taxonomy import load_taxonomy
 
+LONG = 180  # characters: several Chinese sentences
+
 
 def read_items(path: Path) -> list[Row]:
-    """Items with `text` and `label` written for evaluation, in a group for each script.
+    """Items with `text` and `label` written for evaluation, in a group for each script, and one for long articles.
 
     Raises:
         RecipeError: the file is missing, or lacks a field.
@@ -23,7 +25,7 @@ def read_items(path: Path) -> list[Row]:
             f"{path.name}:{number}",
             value["text"],
             value["label"],
-            f"written {script(value['text'])}",
+            group_of(value["text"]),
             "held_out",
         )
         for number, value in read_table(path, ["text", "label"])
@@ -56,6 +58,10 @@ def refuse_leaks(rows: Sequence[Row], work: Path) -> None:
     leaked = [row.id for row in rows if key(row.text) in known]
     if leaked:
         raise RecipeError(f"{len(leaked)} items of the evaluation were trained on: {', '.join(leaked[:10])}")
+
+
+def group_of(text: str) -> str:
+    return "long articles" if len(text) >= LONG and script(text) == "Chinese" else f"written {script(text)}"
 
 
 def script(text: str) -> str:

@@ -61,6 +61,7 @@ class Source(Part):
             all those of some values of `held_out_field` (authors, sites), or chosen by a hash of their text.
         repeat: how often a row is seen in each pass over the labels.
         group: name under which the held-out rows are reported.
+        licence: under which the texts are published, as far as it is known; for the model card.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Source(Part):
     held_out_field: str | None = None
     calibration: Share = 0.03
     repeat: Annotated[int, Field(ge=1)] = 1
+    licence: str = "not stated"
 
     @model_validator(mode="after")
     def _has_its_field(self) -> "Source":
@@ -90,8 +92,14 @@ class Source(Part):
 
 
 class TokenizerRecipe(Part):
+    """Attributes:
+    longest_piece: bytes; no sentence of the data survives in a vocabulary of short pieces.
+    fold: read traditional characters as simplified, full width as half width, capitals as small letters.
+    """
+
     vocabulary: Annotated[int, Field(ge=300, le=200_000)] = 8192
     longest_piece: Annotated[int, Field(ge=1, le=64)] = 12
+    fold: bool = False
 
 
 class ModelShape(Part):
@@ -115,6 +123,7 @@ class Training(Part):
         split_pieces, leave_out: chance that a piece of the item is split into the two it was merged of,
             or left out; the label phase never sees a text twice in the same form.
         smoothing: share of each label target that is spread over all tokens.
+        embedding_pace: how fast embeddings learn beside other weights; below 1 where a teacher gave them.
         averaging: decay of the weights' moving average.
         judge_steps: steps between two looks at the calibration rows, which choose the weights to keep.
         patience: looks without a better one after which training stops; 0 goes on to the end.
@@ -133,10 +142,32 @@ class Training(Part):
     leave_out: Share = 0.1
     smoothing: Share = 0.02
     weight_decay: float = 0.05
+    embedding_pace: Annotated[float, Field(ge=0)] = 1.0
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.998
     judge_steps: Annotated[int, Field(ge=1)] = 250
     patience: Annotated[int, Field(ge=0)] = 0
     checkpoint_seconds: Annotated[float, Field(gt=0)] = 60
+
+
+class Teacher(Part):
+    """The published encoder (pipeline/encoder.py) that learns the labels first, then teaches the model.
+
+    Attributes:
+        file: its weights, beside the recipe, when they are not those of the package.
+        epochs, rate, batch_tokens, weight_decay: its own training; without epochs it only lends word vectors.
+        frozen_layers: lowest layers that stay as published, which saves time.
+        longest: tokens that it reads of a text.
+        weight: share of the label loss that follows its probabilities, not the rows' labels.
+    """
+
+    file: str | None = None
+    epochs: Annotated[float, Field(ge=0)] = 1.5
+    rate: float = 8e-5
+    batch_tokens: Annotated[int, Field(ge=64)] = 3072
+    weight_decay: float = 0.01
+    frozen_layers: Annotated[int, Field(ge=0)] = 4
+    longest: Annotated[int, Field(ge=64, le=512)] = 128
+    weight: Annotated[float, Field(ge=0, le=1)] = 0.5
 
 
 class Recipe(Part):
@@ -154,6 +185,7 @@ class Recipe(Part):
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     tokenizer: TokenizerRecipe = TokenizerRecipe()
     model: ModelShape = ModelShape()
+    teacher: Teacher | None = None
     training: Training = Training()
     folder: Annotated[Path, Field(exclude=True)] = Path()
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from pipeline.folding import charsmap, folds
 from pipeline.recipe import TokenizerRecipe
 
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
@@ -32,7 +33,8 @@ CHAT_TEMPLATE = """\
 def train_tokenizer(texts: Iterable[str], recipe: TokenizerRecipe) -> PreTrainedTokenizerFast:
     """BPE over `texts`. Pieces are capped in length, so that no sentence of the data is stored whole."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer = normalizers.NFC()
+    read_as = [normalizers.Precompiled(charsmap(folds()))] if recipe.fold else []
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), *read_as])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(PIECES, behavior="isolated"),

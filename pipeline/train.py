@@ -7,19 +7,23 @@ on where it was.
 """
 
 import os
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pipeline.batches import Example, Noise, balanced, encode
+from pipeline.batches import Example, Noise, balanced, collate, encode
 from pipeline.calibration import Judge
 from pipeline.prepare import arguments, ensure_prepared
 from pipeline.publish import publish
 from pipeline.recipe import ModelShape, Recipe, load_recipe, progress
 from pipeline.rows import Row, read_rows
+from pipeline.teacher import labelled, own_encoder, taught, word_vectors
 from pipeline.tokenizer import PAD, train_tokenizer
-from pipeline.training import Phase, epochs, fingerprint, train
+from pipeline.training import Phase, Weights, epochs, fingerprint, train, weighted_loss
 from shared.errors import RecipeError
 from shared.taxonomy import load_taxonomy
 from worker.engine.labels import LabelSet, labels_of
@@ -27,6 +31,15 @@ from worker.engine.prompt import Prompt
 
 COPIES_OF_THE_FRAME = 3000  # the prompt's own words and the labels must become whole tokens
 LONGEST_PROMPT = 4096  # tokens
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What is asked and how it is judged; `starts` are the labels' first tokens if a teacher weighs them."""
+
+    prompt: Prompt
+    starts: list[int]
+    judge: Judge
 
 
 def main() -> None:
@@ -44,18 +57,30 @@ def main() -> None:
 
 def run(recipe: Recipe, work: Path, output: Path) -> Path:
     """Train on the rows in `work` and write the artifact to `output`, all at once, at the end."""
-    rows, unlabelled = read_rows(work, "train"), read_rows(work, "unlabelled")
-    tokenizer = make_tokenizer(recipe, [*rows, *unlabelled], work / "tokenizer")
+    rows = [one for row in read_rows(work, "train") for one in row.answered]
+    unlabelled, checked = read_rows(work, "unlabelled"), read_rows(work, "calibration")
+    tokenizer = make_tokenizer(recipe, [*read_rows(work, "train"), *unlabelled], work / "tokenizer")
     taxonomy = load_taxonomy(recipe.taxonomy)
     prompt = Prompt(recipe.prompt, tokenizer, names=taxonomy.names)
     labels = labels_of(taxonomy, prompt)
     if not isinstance(labels, LabelSet):
         raise RecipeError("training knows answers of one {label} or of slots, and no {verdict}")
-    judge = Judge(prompt, labels, read_rows(work, "calibration"))
+    judge = Judge(prompt, labels, checked)
     torch.manual_seed(recipe.training.seed)
     model = make_model(recipe.model, tokenizer)
-    learn_language(model, encode([*rows, *unlabelled], prompt), recipe, work)
-    learn_labels(model, rows, prompt, judge, recipe, work)
+    texts, soft, teacher = [*rows, *unlabelled], None, recipe.teacher
+    if teacher and teacher.epochs:
+        splits = {"train": rows, "unlabelled": unlabelled, "calibration": checked}
+        found = taught(recipe, teacher, splits, labels.names, work)
+        soft = torch.cat([found["train"], found["unlabelled"]])
+        rows = labelled(texts, soft, labels.names)
+        torch.manual_seed(recipe.training.seed)
+    if teacher:
+        words = word_vectors(own_encoder(teacher, recipe), tokenizer, recipe.model.hidden)
+        model.get_input_embeddings().weight.data.copy_(words)
+    learn_language(model, encode(texts, prompt), recipe, work)
+    starts = [prompt.label_sequence(name)[0] for name in labels.names] if soft is not None else []
+    learn_labels(model, encode(rows, prompt, soft), rows, Answers(prompt, starts, judge), recipe, work)
     return publish(model, tokenizer, recipe, work, output, judge.temperature(model))
 
 
@@ -63,26 +88,55 @@ def learn_language(model: Any, examples: list[Example], recipe: Recipe, work: Pa
     """Next-token training on the items alone. Kept when only labels change: it has seen none."""
     training = recipe.training
     if training.lm_epochs:
-        batches = epochs(training.lm_epochs, examples, lambda _: range(len(examples)), training)
-        phase = Phase("language", batches, training.lm_rate, 1.0, 0.0)
+        batches = epochs(training.lm_epochs, lengths(examples), lambda _: range(len(examples)), training)
+
+        def loss(model: Any, number: int) -> torch.Tensor:
+            return weighted_loss(
+                model, collate([examples[i] for i in batches[number]]), Weights(text=1.0), training
+            )
+
+        phase = Phase("language", len(batches), training.lm_rate, loss)
         key = fingerprint(recipe.model.model_dump(), recipe.tokenizer.model_dump(), training.lm_epochs)
-        train(model, examples, phase, training, work / "language.pt", key)
+        train(model, phase, training, work / "language.pt", key)
 
 
 def learn_labels(
-    model: Any, rows: list[Row], prompt: Prompt, judge: Judge, recipe: Recipe, work: Path
+    model: Any,
+    examples: list[Example],
+    rows: list[Row],
+    answers: Answers,
+    recipe: Recipe,
+    work: Path,
 ) -> None:
-    """Loss on the answer alone, rare labels more often, items with noise."""
-    training = recipe.training
-    rows = [one for row in rows for one in row.answered]
-    examples = encode(rows, prompt)
+    """Loss on the answer alone, as rows and teacher have it; rare labels more often; noise on items."""
+    training, teacher = recipe.training, recipe.teacher
     batches = epochs(
-        training.label_epochs, examples, lambda seed: balanced(rows, training.balance, seed), training
+        training.label_epochs,
+        lengths(examples),
+        lambda seed: balanced(rows, training.balance, seed),
+        training,
     )
-    noise = Noise(prompt.tokenizer, training.split_pieces, training.leave_out)
-    phase = Phase("labels", batches, training.label_rate, training.lm_weight, 1.0, noise, judge)
-    key = fingerprint(recipe.model.model_dump(), training.model_dump(), [example.ids for example in examples])
-    train(model, examples, phase, training, work / "labels.pt", key)
+    noise = Noise(answers.prompt.tokenizer, training.split_pieces, training.leave_out)
+    share = teacher.weight if teacher and teacher.epochs else 0.0
+    weights = Weights(training.lm_weight, 1.0 - share, share)
+
+    def loss(model: Any, number: int) -> torch.Tensor:
+        rng = random.Random(training.seed * 1_000_003 + number)  # noqa: S311 - a resumed run sees the same noise
+        batch = collate([noise(examples[i], rng) for i in batches[number]], answers.starts)
+        return weighted_loss(model, batch, weights, training)
+
+    phase = Phase("labels", len(batches), training.label_rate, loss, answers.judge)
+    key = fingerprint(
+        recipe.model.model_dump(),
+        training.model_dump(),
+        weights.soft,
+        [(one.ids, one.soft) for one in examples],
+    )
+    train(model, phase, training, work / "labels.pt", key)
+
+
+def lengths(examples: Sequence[Example]) -> list[int]:
+    return [len(example.ids) for example in examples]
 
 
 def make_tokenizer(recipe: Recipe, rows: list[Row], folder: Path) -> Any:

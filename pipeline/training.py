@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import random
 import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -14,7 +13,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from pipeline.batches import IGNORED, Batch, Example, Noise, collate, cut
+from pipeline.batches import IGNORED, Batch, cut
 from pipeline.curve import Curve
 from pipeline.recipe import Training, progress
 
@@ -25,34 +24,37 @@ REPORT = 50  # steps
 @dataclass(frozen=True)
 class Phase:
     """Attributes:
-    batches: example numbers, in order.
     rate: peak learning rate.
-    text_weight, label_weight: what the losses of item tokens and of answer tokens weigh.
-    noise: changes of the items, if any.
+    loss: of the model on the batch with a number; depends on nothing else, so that a resumed run is the same.
     judge: how bad the weights are (lower is better), asked every `judge_steps`.
     """
 
     name: str
-    batches: list[list[int]]
+    steps: int
     rate: float
-    text_weight: float
-    label_weight: float
-    noise: Noise | None = None
+    loss: Callable[[Any, int], torch.Tensor]
     judge: Callable[[Any], float] | None = None
 
 
+@dataclass(frozen=True)
+class Weights:
+    """What the losses weigh: of item tokens, of answer tokens, of the teacher's probabilities."""
+
+    text: float = 0.0
+    label: float = 0.0
+    soft: float = 0.0
+
+
 def epochs(
-    count: float, examples: Sequence[Example], order: Callable[[int], Sequence[int]], recipe: Training
+    count: float, lengths: Sequence[int], order: Callable[[int], Sequence[int]], recipe: Training
 ) -> list[list[int]]:
     """Batches of `count` passes; `order` gives the example numbers of the pass with a seed."""
     seeds = range(recipe.seed, recipe.seed + math.ceil(count))
-    batches = [batch for seed in seeds for batch in cut(examples, order(seed), recipe.batch_tokens, seed)]
+    batches = [batch for seed in seeds for batch in cut(lengths, order(seed), recipe.batch_tokens, seed)]
     return batches[: round(len(batches) * count / max(1, math.ceil(count)))]
 
 
-def train(
-    model: Any, examples: Sequence[Example], phase: Phase, recipe: Training, path: Path, key: str
-) -> None:
+def train(model: Any, phase: Phase, recipe: Training, path: Path, key: str) -> None:
     """Run the phase; leaves the best averaged weights (Polyak) in `model`.
 
     A checkpoint is kept in `path`. A run that was killed goes on from it with the same batches; a
@@ -60,15 +62,15 @@ def train(
     """
     state = _State(model, recipe, path, key)
     began, saved, first = time.monotonic(), time.monotonic(), state.step
-    for number in range(first, first if state.gave_up(recipe) else len(phase.batches)):
-        loss = _step(state, _batch(examples, phase, number, recipe), phase, number, recipe)
-        last = number + 1 == len(phase.batches)
+    for number in range(first, first if state.gave_up(recipe) else phase.steps):
+        loss = _step(state, phase, number, recipe)
+        last = number + 1 == phase.steps
         state.curve.training += [(number + 1, loss)] if number % REPORT == 0 or last else []
         if number % REPORT == 0 or last:
             rate = (number + 1 - first) / (time.monotonic() - began)
             progress(
-                f"{phase.name} {number + 1}/{len(phase.batches)}: loss {loss:.3f}, {rate:.1f} steps/s, "
-                f"{(len(phase.batches) - number) / rate / 60:.1f} min left"
+                f"{phase.name} {number + 1}/{phase.steps}: loss {loss:.3f}, {rate:.1f} steps/s, "
+                f"{(phase.steps - number) / rate / 60:.1f} min left"
             )
         if last or (phase.judge and (number + 1) % recipe.judge_steps == 0):
             state.judge(phase, number + 1)
@@ -83,20 +85,21 @@ def train(
     model.eval()
 
 
-def weighted_loss(
-    model: Any, batch: Batch, phase: Phase, dropout: float = 0.0, smoothing: float = 0.0
-) -> torch.Tensor:
-    """Mean cross-entropy of the item's tokens and of the answer's tokens, in nats, as the phase weighs them.
+def weighted_loss(model: Any, batch: Batch, weights: Weights, recipe: Training) -> torch.Tensor:
+    """Mean cross-entropy of the item's tokens and of the answer's tokens, in nats, as they weigh.
 
-    The output layer runs only on positions that have a target in this phase.
+    The output layer runs only on positions that have a target.
     """
-    embedded = functional.dropout(model.get_input_embeddings()(batch.ids), dropout, model.training)
-    hidden = model.model(inputs_embeds=embedded, use_cache=False).last_hidden_state
-    parts = []
-    if phase.text_weight:
-        parts.append(phase.text_weight * _cross_entropy(model, hidden, batch.text, 0.0))
-    if phase.label_weight:
-        parts.append(phase.label_weight * _cross_entropy(model, hidden, batch.label, smoothing))
+    with torch.autocast("cpu", torch.bfloat16):
+        embedded = functional.dropout(model.get_input_embeddings()(batch.ids), recipe.dropout, model.training)
+        hidden = model.model(inputs_embeds=embedded, use_cache=False).last_hidden_state
+        parts = []
+        if weights.text:
+            parts.append(weights.text * _cross_entropy(model, hidden, batch.text, 0.0))
+        if weights.label:
+            parts.append(weights.label * _cross_entropy(model, hidden, batch.label, recipe.smoothing))
+        if weights.soft:
+            parts.append(weights.soft * _soft_cross_entropy(model, hidden, batch))
     return torch.stack(parts).sum()
 
 
@@ -111,21 +114,18 @@ def _cross_entropy(model: Any, hidden: torch.Tensor, target: torch.Tensor, smoot
     return functional.cross_entropy(logits, target[chosen], label_smoothing=smoothing)
 
 
-def _batch(examples: Sequence[Example], phase: Phase, number: int, recipe: Training) -> Batch:
-    """The batch of this step; its noise depends on seed and step only, so a resumed run sees the same."""
-    chosen = [examples[i] for i in phase.batches[number]]
-    if phase.noise:
-        rng = random.Random(recipe.seed * 1_000_003 + number)  # noqa: S311
-        chosen = [phase.noise(example, rng) for example in chosen]
-    return collate(chosen)
+def _soft_cross_entropy(model: Any, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Of the first token of the answer, over the labels as the teacher weighs them."""
+    rows = torch.arange(len(batch.before))
+    logits = model.lm_head(hidden[rows, batch.before]).float()
+    return -(batch.soft * logits.log_softmax(-1)[:, batch.starts]).sum(-1).mean()
 
 
-def _step(state: "_State", batch: Batch, phase: Phase, number: int, recipe: Training) -> float:
+def _step(state: "_State", phase: Phase, number: int, recipe: Training) -> float:
     for group in state.optimizer.param_groups:
-        group["lr"] = phase.rate * _schedule(number, len(phase.batches))
+        group["lr"] = phase.rate * group["pace"] * _schedule(number, phase.steps)
     state.model.train()
-    with torch.autocast("cpu", torch.bfloat16):
-        loss = weighted_loss(state.model, batch, phase, recipe.dropout, recipe.smoothing)
+    loss = phase.loss(state.model, number)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
     state.optimizer.step()
@@ -137,6 +137,14 @@ def _step(state: "_State", batch: Batch, phase: Phase, number: int, recipe: Trai
 def _schedule(step: int, steps: int) -> float:
     """Linear warm-up, then a cosine to zero (Loshchilov & Hutter 2017)."""
     return min(1.0, (step + 1) / min(WARM_UP, steps // 5 + 1)) * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def _groups(model: Any, recipe: Training) -> list[dict[str, Any]]:
+    """Embeddings apart: they may be known already, and are then to move slowly."""
+    learned = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+    words = [weight for name, weight in learned if "embed" in name]
+    others = [weight for name, weight in learned if "embed" not in name]
+    return [{"params": words, "pace": recipe.embedding_pace}, {"params": others, "pace": 1.0}]
 
 
 class _State:
@@ -151,7 +159,7 @@ class _State:
         self.step = 0
         self.curve = Curve()
         self.optimizer = torch.optim.AdamW(
-            model.parameters(), betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
+            _groups(model, recipe), betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
         )
         if path.is_file():
             self._load(torch.load(path, weights_only=True))

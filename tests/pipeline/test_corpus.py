@@ -11,6 +11,7 @@ from shared.taxonomy import load_taxonomy
 
 ROOT = Path(__file__).parents[2]
 HELD_OUT = ROOT / "tests" / "data" / "heldout.jsonl"
+LONG = ROOT / "tests" / "data" / "long.jsonl"  # long articles, held out as well
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -23,14 +24,14 @@ def corpus() -> list[dict[str, Any]]:
 
 def test_every_item_has_a_text_and_a_label_of_the_taxonomy() -> None:
     names = set(load_taxonomy(ROOT / "shared" / "taxonomies" / "newsroom.toml").names)
-    for item in corpus() + read(HELD_OUT):
+    for item in corpus() + read(HELD_OUT) + read(LONG):
         assert set(item) == {"text", "label"}
         assert item["text"].strip()
         assert item["label"] in names
 
 
 def test_no_item_is_written_twice() -> None:
-    keys = Counter(key(item["text"]) for item in corpus() + read(HELD_OUT))
+    keys = Counter(key(item["text"]) for item in corpus() + read(HELD_OUT) + read(LONG))
     assert [text for text, times in keys.items() if times > 1] == []
 
 
@@ -42,9 +43,16 @@ def test_the_held_out_items_cover_every_label_in_both_languages() -> None:
     assert len({(item["label"], script(item["text"])) for item in items}) == 2 * len(labels)
 
 
+def test_the_corpus_is_large_and_thin_on_no_label() -> None:
+    labels = Counter((item["label"], script(item["text"])) for item in corpus())
+    assert labels.total() >= 2500
+    assert min(labels.values()) >= 50
+    assert len(labels) == 28
+
+
 def test_items_are_written_one_by_one_and_not_from_templates() -> None:
     """By character 5-grams: hardly two training items, and no held-out item and another, share half."""
-    train, held_out = [[item["text"] for item in items] for items in (corpus(), read(HELD_OUT))]
+    train, held_out = ([item["text"] for item in items] for items in (corpus(), read(HELD_OUT) + read(LONG)))
     among_themselves = nearest(train, train)
     assert sum(likeness > 0.5 for likeness in among_themselves) < len(train) / 100
     assert max(nearest(held_out, train)) <= 0.5

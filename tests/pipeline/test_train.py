@@ -15,8 +15,8 @@ from pipeline.publish import prompt_toml
 from pipeline.recipe import Recipe
 from pipeline.rows import Row, read_rows
 from pipeline.tokenizer import SPECIAL
-from pipeline.train import make_model, make_tokenizer, run
-from pipeline.training import Phase, weighted_loss
+from pipeline.train import lengths, make_model, make_tokenizer, run
+from pipeline.training import Weights, weighted_loss
 from shared.errors import ArtifactError
 from shared.settings import Settings
 from worker.engine.artifact import open_artifact
@@ -41,11 +41,11 @@ def test_the_loss_on_the_answers_falls(artifact: Path, work: Path, recipe: Recip
 
     tokenizer = load_tokenizer(artifact)
     batch = collate(encode(read_rows(work, "train"), Prompt(recipe.prompt, tokenizer)))
-    phase = Phase("labels", [], 0.0, 0.0, 1.0)
+    weights = Weights(label=1.0)
     trained = AutoModelForCausalLM.from_pretrained(artifact, dtype=torch.float32).eval()
     with torch.inference_mode():
-        before = weighted_loss(make_model(recipe.model, tokenizer).eval(), batch, phase)
-        after = weighted_loss(trained, batch, phase)
+        before = weighted_loss(make_model(recipe.model, tokenizer).eval(), batch, weights, recipe.training)
+        after = weighted_loss(trained, batch, weights, recipe.training)
     assert after < 0.5 * before
 
 
@@ -186,7 +186,7 @@ def test_an_item_whose_pieces_are_all_left_out_keeps_them(recipe: Recipe, work: 
 def test_batches_hold_each_row_once_and_keep_to_their_size(recipe: Recipe, work: Path) -> None:
     tokenizer = make_tokenizer(recipe, [], work / "tokenizer")
     examples = encode(read_rows(work, "train"), Prompt(recipe.prompt, tokenizer))
-    batches = cut(examples, range(len(examples)), 128, seed=3)
+    batches = cut(lengths(examples), range(len(examples)), 128, seed=3)
     assert sorted(i for batch in batches for i in batch) == list(range(len(examples)))
     assert all(len(batch) * max(len(examples[i].ids) for i in batch) <= 128 for batch in batches if batch[1:])
 

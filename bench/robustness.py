@@ -1,0 +1,106 @@
+"""How much accuracy is lost when the same items are written another way, by group.
+
+python -m bench.robustness --data DIR [--items FILE …] [--artifact models/newsroom-mini]
+
+Changed one way at a time, by a seed: traditional characters, full-width letters and digits, capitals, small
+letters, the last 30 % cut off, and one character in thirty lost, doubled or exchanged with the next. The
+last line is one JSON document.
+"""
+
+import argparse
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from opencc import OpenCC
+
+from pipeline.answers import classify
+from pipeline.items import read_items
+from pipeline.prepare import ensure_prepared
+from pipeline.recipe import load_recipe
+from pipeline.rows import Row, read_rows
+from shared.settings import Settings
+from worker.engine.protocol import Engine
+from worker.engine.transformers_engine import TransformersEngine
+
+RECIPE = Path("pipeline/recipes/newsroom-mini.toml")
+KEPT = 0.7  # of a text that is cut
+DAMAGED = 1 / 30  # of the characters
+AT_MOST = 400  # items of a group, evenly taken, so that seven readings take minutes
+FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
+Change = Callable[[str], str]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.robustness", description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the labelled texts")
+    parser.add_argument("--recipe", type=Path, default=RECIPE)
+    parser.add_argument("--work", type=Path, help="prepared rows (default runs/<name>)")
+    parser.add_argument("--artifact", type=Path, default=Path("models/newsroom-mini"))
+    parser.add_argument("--items", type=Path, action="append", default=[], help="more items to measure on")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch")
+    options = parser.parse_args()
+    recipe = load_recipe(options.recipe)
+    work = options.work or Path("runs") / recipe.name
+    ensure_prepared(recipe, options.data, work)
+    rows = read_rows(work, "held_out") + [row for path in options.items for row in read_items(path)]
+    settings = Settings(model=str(options.artifact), quantization="fp32", torch_threads=options.threads)
+    engine = TransformersEngine.load(settings)
+    result = {
+        group: measure(engine, evenly([row for row in rows if row.group == group], AT_MOST))
+        for group in dict.fromkeys(row.group for row in rows)
+    }
+    print(json.dumps({"bench": "robustness", "groups": result}, ensure_ascii=False))
+
+
+def measure(engine: Engine, rows: Sequence[Row]) -> dict[str, float]:
+    """Accuracy as written, and points lost by each change."""
+    plain = accuracy(engine, rows)
+    lost = {
+        name: round(
+            100 * (plain - accuracy(engine, [replace(row, text=change(row.text)) for row in rows])), 1
+        )
+        for name, change in changes().items()
+    }
+    print(
+        f"{rows[0].group} ({len(rows)}): {plain:.3f}  " + "  ".join(f"{k} {-v:+.1f}" for k, v in lost.items())
+    )
+    return {"items": len(rows), "accuracy": round(plain, 4)} | lost
+
+
+def accuracy(engine: Engine, rows: Sequence[Row]) -> float:
+    return sum(outcome.label == outcome.row.label for outcome in classify(engine, rows)) / len(rows)
+
+
+def changes() -> dict[str, Change]:
+    return {
+        "traditional": OpenCC("s2t").convert,
+        "full width": lambda text: text.translate(FULL_WIDTH),
+        "capitals": str.upper,
+        "small letters": str.lower,
+        "cut": lambda text: text[: max(1, round(KEPT * len(text)))],
+        "damaged": damage,
+    }
+
+
+def damage(text: str) -> str:
+    """Some characters lost, doubled, or exchanged with the next; the same for the same text."""
+    rng = random.Random(text)
+    characters = list(text)
+    for place in range(len(characters) - 1):
+        if rng.random() < DAMAGED:
+            one, other = characters[place : place + 2]
+            first, second = rng.choice([("", other), (one * 2, other), (other, one)])
+            characters[place], characters[place + 1] = first, second
+    return "".join(characters)
+
+
+def evenly(rows: Sequence[Row], most: int) -> list[Row]:
+    step = max(1.0, len(rows) / most)
+    return [rows[int(i * step)] for i in range(min(len(rows), most))]
+
+
+if __name__ == "__main__":
+    main()

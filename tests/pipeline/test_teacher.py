@@ -1,0 +1,122 @@
+"""A teacher of random weights: it learns the labels, thinks of every row, and its pupil follows it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.batches import collate, encode
+from pipeline.encoder import load_encoder
+from pipeline.recipe import Recipe, Teacher
+from pipeline.rows import Row, read_rows
+from pipeline.teacher import labelled, taught, word_vectors
+from pipeline.train import make_model, make_tokenizer, run
+from pipeline.training import Weights, weighted_loss
+from shared.taxonomy import load_taxonomy
+from tests.pipeline.conftest import NEWS
+from tests.pipeline.test_encoder import write_packed
+from worker.engine.artifact import open_artifact
+from worker.engine.prompt import Prompt
+
+PIECES = sorted({character for text, _ in NEWS for character in text if character != " "})
+
+
+@pytest.fixture(scope="module")
+def with_teacher(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    """The recipe of seconds with an encoder that knows the characters of its news."""
+    folder = tmp_path_factory.mktemp("teacher")
+    write_packed(folder / "teacher.bin", PIECES)
+    teacher = Teacher(file="teacher.bin", epochs=60, rate=3e-3, batch_tokens=512, frozen_layers=0, longest=64)
+    return recipe.model_copy(update={"folder": folder, "teacher": teacher})
+
+
+@pytest.fixture(scope="module")
+def names(recipe: Recipe) -> list[str]:
+    return list(load_taxonomy(recipe.taxonomy).names)
+
+
+@pytest.fixture(scope="module")
+def splits(work: Path) -> dict[str, list[Row]]:
+    rows = read_rows(work, "train")
+    unlabelled = [Row("u", "央行再次下调利率。", "", "authored", "unlabelled")]
+    return {"train": rows, "unlabelled": unlabelled, "calibration": []}
+
+
+@pytest.fixture(scope="module")
+def found(
+    with_teacher: Recipe,
+    names: list[str],
+    splits: dict[str, list[Row]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, torch.Tensor]:
+    torch.set_num_threads(1)
+    assert with_teacher.teacher
+    return taught(with_teacher, with_teacher.teacher, splits, names, tmp_path_factory.mktemp("taught"))
+
+
+def test_the_teacher_learns_the_labels(
+    found: dict[str, torch.Tensor], names: list[str], splits: dict[str, list[Row]]
+) -> None:
+    answers = [names[i] for i in found["train"].argmax(-1).tolist()]
+    assert sum(a == row.label for a, row in zip(answers, splits["train"], strict=True)) >= 11
+    torch.testing.assert_close(found["train"].sum(-1), torch.ones(12))
+    assert found["unlabelled"].shape == (1, len(names))
+    assert found["calibration"].shape == (0, len(names))
+
+
+def test_only_rows_without_a_label_get_the_teachers(names: list[str]) -> None:
+    rows = [Row("1", "", "股市", "", "train"), Row("2", "", "", "", "unlabelled")]
+    thought = torch.nn.functional.one_hot(torch.tensor([0, 3]), len(names)).float()
+    assert [row.label for row in labelled(rows, thought, names)] == ["股市", names[3]]
+
+
+def test_the_pupil_is_pulled_to_what_the_teacher_thinks(
+    recipe: Recipe, work: Path, names: list[str], splits: dict[str, list[Row]]
+) -> None:
+    """With the soft loss alone, the answer's first token follows the probabilities, not the label."""
+    prompt = Prompt(recipe.prompt, make_tokenizer(recipe, [], work / "tokenizer"))
+    starts = [prompt.label_sequence(name)[0] for name in names]
+    thought = torch.zeros(1, len(names))
+    thought[0, 2], thought[0, 5] = 0.75, 0.25
+    batch = collate(encode(splits["train"][:1], prompt, thought), starts)
+    torch.manual_seed(1)
+    model = make_model(recipe.model, prompt.tokenizer)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    for _ in range(40):
+        optimizer.zero_grad()
+        weighted_loss(model, batch, Weights(soft=1.0), recipe.training).backward()
+        optimizer.step()
+    with torch.inference_mode():
+        logits = model.eval()(batch.ids).logits[0, batch.before[0]]
+    assert logits.softmax(-1)[starts][[2, 5]].tolist() == pytest.approx([0.75, 0.25], abs=0.05)
+
+
+def test_pieces_begin_with_the_vectors_of_their_text(
+    with_teacher: Recipe, work: Path, recipe: Recipe
+) -> None:
+    tokenizer = make_tokenizer(recipe, [], work / "tokenizer")
+    encoder = load_encoder(64, with_teacher.folder / "teacher.bin")
+    vectors = word_vectors(encoder, tokenizer, 16)
+    assert vectors.shape == (len(tokenizer), 16)
+    assert torch.isfinite(vectors).all()
+    one, other = (tokenizer.convert_tokens_to_ids(piece) for piece in ("a", "b"))
+    assert not torch.equal(vectors[one], vectors[other])
+
+
+def test_a_whole_training_with_a_teacher_leaves_an_artifact_and_reuses_what_is_done(
+    with_teacher: Recipe, work: Path, tmp_path: Path
+) -> None:
+    for split in ("train", "calibration", "held_out", "unlabelled"):
+        (tmp_path / f"{split}.jsonl").write_bytes((work / f"{split}.jsonl").read_bytes())
+    short = with_teacher.model_copy(
+        update={
+            "training": with_teacher.training.model_copy(update={"label_epochs": 2.0, "lm_epochs": 0.0}),
+            "teacher": with_teacher.teacher.model_copy(update={"epochs": 1.0}),
+        }
+    )
+    first = run(short, tmp_path, tmp_path / "one")
+    kept = (tmp_path / "taught.pt").stat().st_mtime_ns
+    second = run(short, tmp_path, tmp_path / "two")
+    assert (tmp_path / "taught.pt").stat().st_mtime_ns == kept
+    assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
+    assert open_artifact(first).name == "tiny"
