@@ -15,7 +15,7 @@ LONG = 180  # characters: several Chinese sentences
 
 
 def read_items(path: Path) -> list[Row]:
-    """Items with `text` and `label` written for evaluation, in a group for each script, and one for long articles.
+    """Items with `text` and `label` written for evaluation, in a group for each script; long articles apart.
 
     Raises:
         RecipeError: the file is missing, or lacks a field.

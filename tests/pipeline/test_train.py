@@ -93,10 +93,14 @@ def test_training_stops_when_the_calibration_rows_do_not_gain_and_keeps_the_best
         seen.append({name: weight.clone() for name, weight in model.state_dict().items()})
         return next(said)
 
-    phase = Phase("labels", [[0], [1], [2]] * 10, 1e-2, 0.0, 1.0, None, judge)
+    def loss(model: torch.nn.Module, number: int) -> torch.Tensor:
+        batch = collate([examples[number % 3]])
+        return weighted_loss(model, batch, Weights(label=1.0), patient)
+
+    phase = training.Phase("labels", 30, 1e-2, loss, judge)
     for _ in range(2):  # the second goes on from the checkpoint, and has nothing left to do
         model = make_model(recipe.model, tokenizer)
-        training.train(model, examples, phase, patient, tmp_path / "labels.pt", "key")
+        training.train(model, phase, patient, tmp_path / "labels.pt", "key")
         assert len(seen) == 6
         for name, weight in model.state_dict().items():
             assert torch.equal(weight, seen[3][name])
