@@ -11,12 +11,13 @@ from api.admission import Admitted, Terms
 from api.auth import caller
 from api.body import parse
 from api.clients import Client
+from api.decision_requests import DecisionRequest
 from api.errors import ApiError
 from api.parameters import idempotency_key
-from api.question_requests import DecisionRequest, SystemOneRequest
 from api.requests import ChatRequest, ClassifyRequest, CompletionRequest, JobRequest, WritingRequest
 from api.schemas import CLASSIFIER
 from api.service import Service
+from api.systemone_requests import SystemOneRequest
 from shared.job import Endpoint, Priority, Request
 
 CLASSIFY: Endpoint = "/v1/classify"

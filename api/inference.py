@@ -10,18 +10,19 @@ from api.answers import answer
 from api.asking import CHAT, CLASSIFY, COMPLETIONS, DECISIONS, SYSTEM_ONE, Asked, admit, understand
 from api.body import read_json_object
 from api.chunks import ChatChunk, TextChunk
+from api.decision_requests import DecisionRequest
 from api.documented import ASKS, WAITS, Answer, documented
 from api.errors import ApiError, error_response
 from api.job_schemas import JobStatus
 from api.parameters import ACCEPTED_HEADERS, LIMITS, AskingHeaders
 from api.prefer import Preferences, preferences
-from api.question_requests import DecisionRequest, SystemOneRequest
 from api.question_schemas import Decision, SystemOne
 from api.requests import ChatRequest, ClassifyRequest, CompletionRequest
 from api.responses import json_response
 from api.schemas import ChatClassification, ChatCompletion, Classification, Completion
 from api.service import Service, service
 from api.streaming import Stream
+from api.systemone_requests import SystemOneRequest
 from api.waiting import ClientGone
 from shared.job import Endpoint
 

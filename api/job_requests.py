@@ -4,8 +4,9 @@ from typing import Annotated, Any, Literal, Union
 
 from pydantic import BaseModel, Field, create_model
 
-from api.question_requests import DecisionRequest, SystemOneRequest
+from api.decision_requests import DecisionRequest
 from api.requests import ChatRequest, ClassifyRequest, CompletionRequest, JobRequest
+from api.systemone_requests import SystemOneRequest
 from shared.job import Endpoint
 
 REQUESTS: dict[Endpoint, type[JobRequest]] = {
