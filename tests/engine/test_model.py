@@ -8,7 +8,7 @@ from bitsandbytes.nn import Linear8bitLt
 
 from shared.errors import ArtifactError
 from tests.engine.conftest import load
-from tests.engine.tiny import tiny_model
+from tests.engine.tiny import tiny_model, write_tiny_artifact
 from worker.engine.host_embedding import move_embedding_to_host
 from worker.engine.model import resolve
 from worker.engine.prefix import FrozenPrefix
@@ -24,6 +24,15 @@ def test_other_types_serve_on_a_cpu_too(tiny: Path, quantization: str):
     engine = load(tiny, quantization=quantization)
     assert engine.describe().quantization == quantization
     assert all(isinstance(answer, Classification) for answer in engine.classify(TEXTS))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU computes NF4 of any width")
+def test_nf4_of_a_width_that_a_cpu_cannot_compute_is_refused(tmp_path: Path):
+    """It failed in the first forward, deep in the library."""
+    folder = write_tiny_artifact(tmp_path / "artifact", hidden_size=160)
+    with pytest.raises(ArtifactError, match="a multiple of 64, and this model has 160; set WIREDESK_QUANT"):
+        load(folder, quantization="nf4")
+    assert load(folder, quantization="int8").describe().quantization == "int8"
 
 
 def test_auto_is_int8_on_a_gpu_and_fp32_on_a_cpu():

@@ -21,6 +21,7 @@ disable_progress_bar()  # a log is no terminal
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tokenizer threads fight the model for cores
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it advises GPU users of CPU machines
 
+NF4_BLOCK = 64  # weights that share a scale
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError)
 
@@ -68,6 +69,7 @@ def load_model(
     if report["missing_keys"]:  # transformers would serve random numbers in their place
         raise ArtifactError(f"{folder}: the weights lack {', '.join(sorted(report['missing_keys'])[:3])}")
     _check_attention(folder, model.config)
+    _check_widths(folder, model)
     if artifact.adapter:
         model = add_adapter(model, artifact.adapter, merge=quantization in DTYPES)
     if quantization == "int8":
@@ -120,6 +122,21 @@ def _check_attention(folder: Path, config: Any) -> None:
     others = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
     if others:
         raise ArtifactError(f"{folder}: layers with {', '.join(sorted(others))} cannot be scored packed")
+
+
+def _check_widths(folder: Path, model: Any) -> None:
+    """On a CPU, NF4 is computed in blocks that no row of weights may share with the next."""
+    if model.device.type != "cpu" or getattr(model, "quantization_method", None) is None:
+        return
+    from bitsandbytes.nn import Linear4bit
+
+    widths = {module.in_features for module in model.modules() if isinstance(module, Linear4bit)}
+    wrong = sorted(width for width in widths if width % NF4_BLOCK)
+    if wrong:
+        raise ArtifactError(
+            f"{folder}: NF4 on a CPU takes layers whose width is a multiple of {NF4_BLOCK}, and this model "
+            f"has {', '.join(map(str, wrong))}; set WIREDESK_QUANTIZATION to int8, bf16 or fp32"
+        )
 
 
 def _precision(quantization: str, artifact: Artifact) -> dict[str, Any]:
