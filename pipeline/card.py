@@ -33,7 +33,8 @@ figures stand in `docs/log.md`.
 Held-out Chinese flash news are the last tenth of the source in time; tweets and headlines are chosen by a
 hash. Written items were made up by the project's authors, in other sittings than those trained on; many are
 on borders of the taxonomy. Long articles are items of 180 characters and more by an author whose other
-items were trained on, more often after a first look at these. Probabilities are divided by one temperature, fitted on the calibration rows alone.
+items were trained on, more often after a first look at these. Probabilities are divided
+by one temperature, fitted on the calibration rows alone.
 
 ## Limits
 - One label per item, after the taxonomy's rulings; about 4 % of real items carry a second topic.
