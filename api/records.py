@@ -71,7 +71,8 @@ class Jobs:
         """The ended job, or None when the time is over.
 
         One list element wakes every waiter (moving it onto its own list leaves it there), and the record
-        is read again after each slice, so that a Redis restart in between loses nothing.
+        is read again after each slice, so that a Redis restart in between loses nothing. Without seconds it
+        does not wait at all.
 
         Raises:
             ClientGone: the client hung up.
@@ -79,7 +80,8 @@ class Jobs:
         deadline = time.monotonic() + seconds
         while True:
             left = deadline - time.monotonic()
-            self._slice(job_id, min(SLICE, max(left, 0.01)))
+            if left > 0:
+                self._slice(job_id, min(SLICE, max(left, 0.01)))
             job = self._read_if_possible(job_id)
             if job and job.ended:
                 return job

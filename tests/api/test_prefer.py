@@ -81,6 +81,19 @@ def test_a_short_wait_ends_as_202_with_the_preference_and_as_504_without(idle: F
     assert idle.get(f"{JOBS}/{bounded.get_json()['job_id']}").get_json()["status"] == "queued"
 
 
+def test_without_a_wait_nothing_is_waited_for(idle: FlaskClient, redis: Redis):
+    """Once it waited 10 ms all the same, so a quick model answered 200 where 202 was asked for at once."""
+
+    def waits() -> int:
+        return redis.info("commandstats").get("cmdstat_blmove", {"calls": 0})["calls"]
+
+    before = waits()
+    assert idle.post(CLASSIFY, json={"input": "a"}, headers={"Prefer": "respond-async"}).status_code == 202
+    assert waits() == before
+    assert idle.post(CLASSIFY, json={"input": "b"}, headers={"Prefer": "wait=1"}).status_code == 504
+    assert waits() > before
+
+
 def test_a_wait_is_bounded_by_the_servers_own(make_client, published: None):
     api = make_client(sync_timeout=0.1)
     response = api.post(CLASSIFY, json={"input": "a"}, headers={"Prefer": "respond-async, wait=9999"})
