@@ -8,24 +8,21 @@ training rows and measured on every group beside the artifact, which runs throug
 last line is one JSON document.
 """
 
-import argparse
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
+from bench.held_out import arguments, engine_of, prepared
 from pipeline.answers import classify
-from pipeline.items import read_items, refuse_leaks
-from pipeline.prepare import ensure_prepared
-from pipeline.recipe import load_recipe
+from pipeline.figures import set_figures
 from pipeline.rows import Row, key, read_rows
 from pipeline.tables import read_jsonl
-from shared.settings import Settings
-from worker.engine.transformers_engine import TransformersEngine
 
 REGIONS = ("中国", "外国", "国际")
 TOPICS = (
@@ -34,30 +31,18 @@ TOPICS = (
 )
 PUBLISHED = 0.891  # micro-F1 on FinNL dev, within 0.003
 REST = "其他"
-RECIPE = Path("pipeline/recipes/newsroom-mini.toml")
 ROW = "{:<22} {:>6} {:>9} {:>7} {:>7}"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.baseline", description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of the labelled texts")
-    parser.add_argument("--recipe", type=Path, default=RECIPE)
-    parser.add_argument("--work", type=Path, help="prepared rows (default runs/<name>)")
-    parser.add_argument("--artifact", type=Path, default=Path("models/newsroom-mini"))
-    parser.add_argument("--items", type=Path, action="append", default=[], help="more items to measure on")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch")
+    parser = arguments("baseline", str(__doc__).splitlines()[0])
     parser.add_argument("--finnl-only", action="store_true", help="stop after the published figures")
     options = parser.parse_args()
     result: dict[str, Any] = {"bench": "baseline", "finnl_dev": finnl(options.data)}
     print(f"FinNL dev: {result['finnl_dev']} (published micro-F1 {PUBLISHED})")
     if not options.finnl_only:
-        recipe = load_recipe(options.recipe)
-        work = options.work or Path("runs") / recipe.name
-        ensure_prepared(recipe, options.data, work)
-        rows = read_rows(work, "held_out") + [row for path in options.items for row in read_items(path)]
-        refuse_leaks(rows, work)
-        settings = Settings(model=str(options.artifact), quantization="fp32", torch_threads=options.threads)
-        ours = [outcome.label for outcome in classify(TransformersEngine.load(settings), rows)]
+        work, rows = prepared(options)
+        ours = [outcome.label for outcome in classify(engine_of(options), rows)]
         plain = Baseline(read_rows(work, "train")).labels([row.text for row in rows])
         result["groups"] = compare(rows, plain, ours)
     print(json.dumps(result, ensure_ascii=False))
@@ -103,17 +88,8 @@ def finnl(data: Path) -> dict[str, float]:
     answers = [
         {max(some, key=lambda label: scores[label][i]) for some in (REGIONS, TOPICS)} for i in range(len(dev))
     ]
-    return set_figures([set(row["labels_raw"]) for row in dev], answers)
-
-
-def set_figures(gold: Sequence[set[str]], answers: Sequence[set[str]]) -> dict[str, float]:
-    pairs = list(zip(gold, answers, strict=True))
-    common = sum(len(a & b) for a, b in pairs)
-    return {
-        "micro_f1": round(2 * common / sum(len(a) + len(b) for a, b in pairs), 4),
-        "exact_match": round(sum(a == b for a, b in pairs) / len(pairs), 4),
-        "all_covered": round(sum(a <= b for a, b in pairs) / len(pairs), 4),
-    }
+    measured = asdict(set_figures([row["labels_raw"] for row in dev], answers))
+    return {name: round(measured[name], 4) for name in ("micro_f1", "exact_match", "all_covered")}
 
 
 def compare(rows: Sequence[Row], plain: Sequence[str], ours: Sequence[str]) -> dict[str, dict[str, float]]:

@@ -7,25 +7,18 @@ letters, the last 30 % cut off, and one character in thirty lost, doubled or exc
 last line is one JSON document.
 """
 
-import argparse
 import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from opencc import OpenCC
 
+from bench.held_out import arguments, engine_of, prepared
 from pipeline.answers import classify
-from pipeline.items import read_items
-from pipeline.prepare import ensure_prepared
-from pipeline.recipe import load_recipe
-from pipeline.rows import Row, read_rows
-from shared.settings import Settings
+from pipeline.rows import Row
 from worker.engine.protocol import Engine
-from worker.engine.transformers_engine import TransformersEngine
 
-RECIPE = Path("pipeline/recipes/newsroom-mini.toml")
 KEPT = 0.7  # of a text that is cut
 DAMAGED = 1 / 30  # of the characters
 AT_MOST = 400  # items of a group, evenly taken, so that seven readings take minutes
@@ -34,20 +27,9 @@ Change = Callable[[str], str]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.robustness", description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of the labelled texts")
-    parser.add_argument("--recipe", type=Path, default=RECIPE)
-    parser.add_argument("--work", type=Path, help="prepared rows (default runs/<name>)")
-    parser.add_argument("--artifact", type=Path, default=Path("models/newsroom-mini"))
-    parser.add_argument("--items", type=Path, action="append", default=[], help="more items to measure on")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch")
-    options = parser.parse_args()
-    recipe = load_recipe(options.recipe)
-    work = options.work or Path("runs") / recipe.name
-    ensure_prepared(recipe, options.data, work)
-    rows = read_rows(work, "held_out") + [row for path in options.items for row in read_items(path)]
-    settings = Settings(model=str(options.artifact), quantization="fp32", torch_threads=options.threads)
-    engine = TransformersEngine.load(settings)
+    options = arguments("robustness", str(__doc__).splitlines()[0]).parse_args()
+    _, rows = prepared(options)
+    engine = engine_of(options)
     result = {
         group: measure(engine, evenly([row for row in rows if row.group == group], AT_MOST))
         for group in dict.fromkeys(row.group for row in rows)

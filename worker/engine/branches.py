@@ -2,18 +2,17 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
 from worker.engine.memory import ran_out, release
-from worker.engine.packing import Asked, Branch
+from worker.engine.packing import Asked, Branch, in_rows
 from worker.engine.prefix import FrozenPrefix
 from worker.engine.scoring import score_branches
 
 log = logging.getLogger(__name__)
 
-Costly = TypeVar("Costly", Asked, Branch)
 Scores = torch.Tensor | None  # [sequences of a branch's trie]; None where the device's memory is too small
 
 
@@ -32,7 +31,7 @@ class BranchScorer:
     def score(self, asked: Sequence[Asked]) -> list[list[Scores]]:
         """For each item the scores of its branches, in order: items that fit share a row; the branches of
         one that does not are scored in several, over its kept keys and values."""
-        return [scores for group in _groups(asked, self._row_tokens) for scores in self._row(group)]
+        return [scores for group in in_rows(asked, _cost, self._row_tokens) for scores in self._row(group)]
 
     def _row(self, asked: Sequence[Asked]) -> list[list[Scores]]:
         if len(asked) == 1 and asked[0].cost > self._row_tokens:
@@ -57,7 +56,7 @@ class BranchScorer:
         if not kept.finite:
             return [torch.full((len(branch.trie.sequences),), torch.nan) for branch in asked.branches]
         scores: list[Scores] = []
-        for group in _groups(asked.branches, self._row_tokens):
+        for group in in_rows(asked.branches, _cost, self._row_tokens):
             scores += self._behind(kept, group)
         return scores
 
@@ -97,14 +96,5 @@ def _finite(scores: Sequence[Scores]) -> bool:
     return all(own is None or bool(torch.isfinite(own).all()) for own in scores)
 
 
-def _groups(all_of_them: Sequence[Costly], most: int) -> list[list[Costly]]:
-    """In order, in groups that fit one row; a longer one has its own."""
-    groups: list[list[Costly]] = []
-    room = 0
-    for one in all_of_them:
-        if not groups or one.cost > room:
-            groups.append([])
-            room = most
-        groups[-1].append(one)
-        room -= one.cost
-    return groups
+def _cost(one: Asked | Branch) -> int:
+    return one.cost

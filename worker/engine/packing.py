@@ -7,12 +7,15 @@ node sees the prefix, its item, the tail of its branch and its ancestors. Nothin
 another branch, so no padding and no length bucketing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
 from worker.engine.trie import Trie
+
+Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,20 @@ def pack(asked: Sequence[Asked], prefix: int) -> Packed:
             place = last
         start = place
     return Packed(ids, positions, mask, nodes)
+
+
+def in_rows(things: Iterable[Thing], cost: Callable[[Thing], int], most: int) -> list[list[Thing]]:
+    """In order, in groups that fit one row of `most` tokens; a longer one has its own."""
+    rows: list[list[Thing]] = []
+    room = 0
+    for thing in things:
+        size = cost(thing)
+        if not rows or size > room:
+            rows.append([])
+            room = most
+        rows[-1].append(thing)
+        room -= size
+    return rows
 
 
 def _so_far(length: int) -> torch.Tensor:

@@ -11,6 +11,7 @@ from shared.errors import ArtifactError, BadLabels, EngineFailure, ItemError
 from worker.engine.calibration import Scale
 from worker.engine.labels import AnyLabels, Reading, bias_of
 from worker.engine.memory import ran_out, release
+from worker.engine.packing import in_rows
 from worker.engine.prefix import FrozenPrefix
 from worker.engine.prompt import Item, Prompt
 from worker.engine.protocol import Classification
@@ -61,22 +62,9 @@ class Question:
                 items[place] = self.prompt.item(text)
             except ItemError as error:
                 answers[place] = error
-        for group in self._groups(items):
+        for group in in_rows(items, lambda place: self._cost(items[place]), self._row_tokens):
             answers |= zip(group, self._score([items[place] for place in group]), strict=True)
         return [answers[place] for place in range(len(texts))]
-
-    def _groups(self, items: dict[int, Item]) -> list[list[int]]:
-        """Places of the items, in order, in groups that fit one row; a longer item has its own."""
-        groups: list[list[int]] = []
-        room = 0
-        for place, item in items.items():
-            cost = self.scorer.cost(self._prompt_of(item))
-            if not groups or cost > room:
-                groups.append([])
-                room = self._row_tokens
-            groups[-1].append(place)
-            room -= cost
-        return groups
 
     def _score(self, items: Sequence[Item]) -> list[Scores]:
         scores = self._forward(items)
@@ -100,15 +88,17 @@ class Question:
 
     def _halve(self, items: Sequence[Item]) -> list[Scores]:
         if len(items) == 1:
-            size = self.scorer.cost(self._prompt_of(items[0]))
             return [
                 EngineFailure(
-                    f"the text takes {size} tokens, for which the memory of the device is too small "
-                    f"(planned for {self._row_tokens})"
+                    f"the text takes {self._cost(items[0])} tokens, for which the memory of the device is "
+                    f"too small (planned for {self._row_tokens})"
                 )
             ]
         half = len(items) // 2
         return self._score(items[:half]) + self._score(items[half:])
+
+    def _cost(self, item: Item) -> int:
+        return self.scorer.cost(self._prompt_of(item))
 
     def _prompt_of(self, item: Item) -> list[int]:
         return item.ids + self.prompt.tail
