@@ -10,7 +10,9 @@ import pytest
 
 from shared.errors import ArtifactError, BadLabels, EmptyItem
 from shared.job import Generation
+from shared.questions import Option, Question
 from shared.settings import Settings
+from tests.engine.asking import ASKING
 from tests.engine.conftest import load
 from tests.services import Process, free_port, running
 from tests.waiting import wait_until
@@ -90,6 +92,41 @@ def test_labels_that_cannot_be_asked_are_a_bad_request(address: str, tiny: Path,
     (folder / "taxonomy.toml").write_text('name = "x"\n[slots]\na = ["1", "2"]\nb = ["3", "4"]\n')
     (answer,) = connect(address, folder).classify(["央行"], [ASKED])
     assert isinstance(answer, BadLabels)
+
+
+def same_findings(one, other) -> None:
+    for there, here in zip(one, other, strict=True):
+        assert (there.prompt_tokens, there.completion_tokens) == (here.prompt_tokens, here.completion_tokens)
+        for found, expected in zip(there.findings, here.findings, strict=True):
+            assert found.chances == pytest.approx(expected.chances, abs=1e-4)
+            assert found.label_mass == pytest.approx(expected.label_mass, abs=1e-4)
+
+
+def test_questions_are_answered_as_by_the_same_weights_here(address: str, tiny: Path, tmp_path: Path):
+    folder = Path(shutil.copytree(tiny, tmp_path / "asking"))
+    path = folder / "prompt.toml"
+    path.write_text(path.read_text(encoding="utf-8") + ASKING, encoding="utf-8")
+    levels = (Option("Oil"), Option("下调"), Option("cut"))
+    questions = [
+        Question("predicate", "央行"),
+        Question("choice", "什么", levels),
+        Question("score", "x", levels),
+    ]
+    asked = [(TEXTS[0], questions), (TEXTS[2], questions[:1]), (TEXTS[1], questions[1:])]
+    same_findings(connect(address, folder).decide(asked), load(folder).decide(asked))
+
+
+def test_a_choice_among_own_labels_is_answered_as_here(remote: RemoteEngine, engine: TransformersEngine):
+    own = Question("choice", "什么新闻", tuple(map(Option, remote.describe().labels[:3])))
+    asked = [(text, [own]) for text in TEXTS]
+    same_findings(remote.decide(asked), engine.decide(asked))
+
+
+def test_a_text_without_anything_to_ask_about_fails_alone(remote: RemoteEngine):
+    own = Question("choice", "什么新闻", tuple(map(Option, remote.describe().labels[:3])))
+    bad, good = remote.decide([("\x00", [own]), (TEXTS[0], [own])])
+    assert isinstance(bad, EmptyItem)
+    assert good.findings
 
 
 def test_a_bad_text_fails_alone(remote: RemoteEngine):
