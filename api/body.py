@@ -15,7 +15,7 @@ from api.errors import ApiError
 T = TypeVar("T", bound=BaseModel)
 JSON_KIND = re.compile(r"(application/([a-z0-9.-]+\+)?json)?")
 DEEPEST = 32  # levels of nesting
-LONGEST_NAME = 100  # characters of a field's name that are repeated to its sender
+LONGEST_NAME = 100  # characters of what a sender wrote, such as a field's name, that are repeated to it
 
 
 def read_json_object() -> dict[str, Any]:
@@ -85,7 +85,8 @@ def _check_kind() -> None:
     """A body that says nothing about itself is taken for JSON."""
     kind, charset = request.mimetype, request.mimetype_params.get("charset", "utf-8")
     if not JSON_KIND.fullmatch(kind) or charset.lower() not in ("utf-8", "utf8"):
-        message = "'Content-Type' must be application/json, in UTF-8; or leave it out."
+        said = (request.content_type or "")[:LONGEST_NAME]
+        message = f"'Content-Type' is {said!r}; it must be application/json, in UTF-8, or be left out."
         raise ApiError(415, "unsupported_media_type", message, "Content-Type")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         message = "The body must not be compressed; leave 'Content-Encoding' out."

@@ -116,6 +116,7 @@ def test_the_content_type_is_json_or_left_out(client: FlaskClient, kind: str | N
     assert response.status_code == status
     if status == 415:
         assert_refused(response, 415, "unsupported_media_type", "Content-Type")
+        assert repr(kind) in response.json["error"]["message"]
 
 
 def test_a_compressed_body_is_refused_and_a_byte_order_mark_is_not(client: FlaskClient):
