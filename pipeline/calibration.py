@@ -46,6 +46,7 @@ class Judge:
 
     def _scores(self, model: Any) -> torch.Tensor:
         """log P of each label: [rows, labels]."""
+        model.set_attn_implementation("sdpa")  # training takes eager, which knows no boolean mask
         scorer = PackedScorer(model, self._labels.trie, FrozenPrefix(model, self._prompt.head))
         order = sorted(range(len(self._prompts)), key=lambda i: len(self._prompts[i]))
         scores = torch.empty(len(order), len(self._labels.names))
