@@ -19,31 +19,24 @@ SHORTEST_SPLIT = 3  # bytes: one Chinese character stays whole
 
 @dataclass(frozen=True)
 class Example:
-    """`ids` is prompt + answer; the last `answer` tokens are the label and the end of turn.
-
-    `soft` is how likely the teacher holds each label, if there is a teacher.
-    """
+    """`ids` is prompt + answer; the last `answer` tokens are the label and the end of turn."""
 
     ids: list[int]
     item: slice
     answer: int
-    soft: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Batch:
     """`text` and `label` are targets: the next token, or IGNORED; with `ids` they are [rows, longest].
 
-    `soft` [rows, labels] is for the position `before` [rows] the answer, where the labels' first tokens
-    `starts` [labels] follow.
+    `before` [rows] is the last position before each answer.
     """
 
     ids: torch.Tensor
     text: torch.Tensor
     label: torch.Tensor
-    soft: torch.Tensor
     before: torch.Tensor
-    starts: torch.Tensor
 
 
 class Noise:
@@ -78,21 +71,16 @@ class Noise:
         return [piece for part in parts for piece in self._pieces(part, rng)]
 
 
-def encode(rows: Sequence[Row], prompt: Prompt, soft: torch.Tensor | None = None) -> list[Example]:
-    """The same prompt as in serving, with the row's answer behind it, if it has one.
-
-    Args:
-        soft: the teacher's probabilities of the labels, [rows, labels].
-    """
-    thought: list[tuple[float, ...]] = [()] * len(rows) if soft is None else list(map(tuple, soft.tolist()))
+def encode(rows: Sequence[Row], prompt: Prompt) -> list[Example]:
+    """The same prompt as in serving, with the row's answer behind it, if it has one."""
     answers = {label: prompt.label_sequence(label) for label in {row.label for row in rows} if label}
     examples = []
-    for row, likely in zip(rows, thought, strict=True):
+    for row in rows:
         item = prompt.item(row.text).ids
         answer = answers.get(row.label, [])
         start = len(prompt.head)
         ids = [*prompt.head, *item, *prompt.tail, *answer]
-        examples.append(Example(ids, slice(start, start + len(item)), len(answer), likely))
+        examples.append(Example(ids, slice(start, start + len(item)), len(answer)))
     return examples
 
 
@@ -128,12 +116,8 @@ def cut(lengths: Sequence[int], order: Sequence[int], tokens: int, seed: int) ->
     return batches
 
 
-def collate(examples: Sequence[Example], starts: Sequence[int] = ()) -> Batch:
-    """Right-padded with token 0, which no loss is taken on and no causal position sees.
-
-    Args:
-        starts: the first token of each label, which the examples' `soft` are about.
-    """
+def collate(examples: Sequence[Example]) -> Batch:
+    """Right-padded with token 0, which no loss is taken on and no causal position sees."""
     longest = max(len(example.ids) for example in examples)
     ids = torch.zeros(len(examples), longest, dtype=torch.long)
     text, label = torch.full_like(ids, IGNORED), torch.full_like(ids, IGNORED)
@@ -143,9 +127,8 @@ def collate(examples: Sequence[Example], starts: Sequence[int] = ()) -> Batch:
         ids[row, : len(known)] = known
         text[row, example.item.start - 1 : example.item.stop - 1] = known[example.item]
         label[row, answer - 1 : len(known) - 1] = known[answer:]
-    soft = torch.tensor([example.soft for example in examples])
     before = torch.tensor([len(example.ids) - example.answer - 1 for example in examples])
-    return Batch(ids, text, label, soft, before, torch.tensor(starts, dtype=torch.long))
+    return Batch(ids, text, label, before)
 
 
 def _fill(order: Sequence[int], lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:

@@ -157,7 +157,9 @@ class Teacher(Part):
         epochs, rate, batch_tokens, weight_decay: its own training; without epochs it only lends word vectors.
         frozen_layers: lowest layers that stay as published, which saves time.
         longest: tokens that it reads of a text.
+        excerpts: random parts of each text that it labels too, as more rows for the model.
         weight: share of the label loss that follows its probabilities, not the rows' labels.
+        vector_weight: weight, beside the label loss, of the distance from its vectors of the texts.
     """
 
     file: str | None = None
@@ -167,7 +169,9 @@ class Teacher(Part):
     weight_decay: float = 0.01
     frozen_layers: Annotated[int, Field(ge=0)] = 4
     longest: Annotated[int, Field(ge=64, le=512)] = 128
+    excerpts: Annotated[int, Field(ge=0)] = 0
     weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    vector_weight: Annotated[float, Field(ge=0)] = 0.0
 
 
 class Recipe(Part):

@@ -7,7 +7,7 @@ recipe's rows, so it knows words that they lack; rows without a label teach as w
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -32,6 +32,13 @@ class Coded:
     label: int
 
 
+class Opinion(NamedTuple):
+    """What the teacher thinks of rows: `probabilities` [rows, labels], and `vectors` [rows, size] in fp16."""
+
+    probabilities: torch.Tensor
+    vectors: torch.Tensor
+
+
 class Classifier(nn.Module):
     """The encoder with a linear layer on top."""
 
@@ -49,21 +56,21 @@ class Classifier(nn.Module):
         return logits
 
     @torch.inference_mode()
-    def probabilities(self, rows: Sequence[list[int]]) -> torch.Tensor:
-        """[rows, labels]"""
+    def read(self, rows: Sequence[list[int]]) -> Opinion:
+        """Every row, those of like length together."""
         self.eval()
-        result = torch.empty(len(rows), self.head.out_features)
+        vectors = torch.empty(len(rows), self.encoder.size)
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         for start in range(0, len(order), TEXTS_AT_ONCE):
             some = order[start : start + TEXTS_AT_ONCE]
-            result[some] = self([rows[i] for i in some]).softmax(-1)
-        return result
+            vectors[some] = self.encoder([rows[i] for i in some])
+        return Opinion((HEAD * self.head(vectors)).softmax(-1), vectors.half())
 
 
 def taught(
     recipe: Recipe, teacher: Teacher, splits: dict[str, list[Row]], names: Sequence[str], work: Path
-) -> dict[str, torch.Tensor]:
-    """What the taught encoder thinks of the rows of each split: probabilities, [rows, labels].
+) -> dict[str, Opinion]:
+    """What the taught encoder thinks of the rows of each split.
 
     Args:
         splits: `train`, whose labels are learned, `calibration`, which says how well, and any others.
@@ -71,10 +78,10 @@ def taught(
     path = work / "taught.pt"
     texts = {split: [row.text for row in rows] for split, rows in splits.items()}
     labels = [row.label for row in splits["train"]]
-    how = teacher.model_dump(exclude={"weight", "file"})
+    how = teacher.model_dump(exclude={"weight", "vector_weight", "file"})
     key = fingerprint(how, recipe.training.seed, recipe.training.balance, list(names), texts, labels)
     if path.is_file() and (known := torch.load(path, weights_only=True))["key"] == key:
-        return known["probabilities"]
+        return {split: Opinion(*opinion) for split, opinion in known["opinions"].items()}
     torch.manual_seed(recipe.training.seed)
     encoder = own_encoder(teacher, recipe)
     coded = _coded(encoder, splits, names)
@@ -83,9 +90,9 @@ def taught(
     phase = _phase(teacher, recipe, splits["train"], coded)
     train(model, phase, _pace(teacher, recipe), work / "teacher.pt", key)
     progress("teacher: reading every row")
-    probabilities = {split: model.probabilities([one.ids for one in rows]) for split, rows in coded.items()}
-    torch.save({"key": key, "probabilities": probabilities}, path)
-    return probabilities
+    opinions = {split: model.read([one.ids for one in rows]) for split, rows in coded.items()}
+    torch.save({"key": key, "opinions": {split: tuple(opinion) for split, opinion in opinions.items()}}, path)
+    return opinions
 
 
 def labelled(rows: Sequence[Row], probabilities: torch.Tensor, names: Sequence[str]) -> list[Row]:
@@ -150,7 +157,7 @@ def _phase(teacher: Teacher, recipe: Recipe, rows: Sequence[Row], coded: dict[st
     def judge(model: Classifier) -> float:
         if not checked:
             return 0.0
-        found = model.probabilities([one.ids for one in checked])
+        found = model.read([one.ids for one in checked]).probabilities
         gold = torch.tensor([one.label for one in checked])
         progress(f"teacher: accuracy on calibration rows {(found.argmax(-1) == gold).float().mean():.3f}")
         return float(functional.nll_loss(found.clamp_min(1e-9).log(), gold))

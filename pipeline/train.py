@@ -9,7 +9,7 @@ on where it was.
 import os
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ import torch
 
 from pipeline.batches import Example, Noise, balanced, collate, encode
 from pipeline.calibration import Judge
+from pipeline.excerpts import excerpts
+from pipeline.lesson import Lesson, lesson_layer, lesson_of
 from pipeline.prepare import arguments, ensure_prepared
 from pipeline.publish import publish
 from pipeline.recipe import ModelShape, Recipe, load_recipe, progress
@@ -35,11 +37,11 @@ LONGEST_PROMPT = 4096  # tokens
 
 @dataclass(frozen=True)
 class Answers:
-    """What is asked and how it is judged; `starts` are the labels' first tokens if a teacher weighs them."""
+    """What is asked, how it is judged, and what a teacher thinks of the rows, if there is one."""
 
     prompt: Prompt
-    starts: list[int]
     judge: Judge
+    lesson: Lesson | None = None
 
 
 def main() -> None:
@@ -68,19 +70,21 @@ def run(recipe: Recipe, work: Path, output: Path) -> Path:
     judge = Judge(prompt, labels, checked)
     torch.manual_seed(recipe.training.seed)
     model = make_model(recipe.model, tokenizer)
-    texts, soft, teacher = [*rows, *unlabelled], None, recipe.teacher
+    texts, lesson, teacher = [*rows, *unlabelled], None, recipe.teacher
     if teacher and teacher.epochs:
+        unlabelled += excerpts(texts, teacher.excerpts, recipe.training.seed)
+        texts = [*rows, *unlabelled]
         splits = {"train": rows, "unlabelled": unlabelled, "calibration": checked}
         found = taught(recipe, teacher, splits, labels.names, work)
-        soft = torch.cat([found["train"], found["unlabelled"]])
-        rows = labelled(texts, soft, labels.names)
+        starts = [prompt.label_sequence(name)[0] for name in labels.names]
+        lesson = lesson_of(starts, *map(torch.cat, zip(found["train"], found["unlabelled"], strict=True)))
+        rows = labelled(texts, lesson.probabilities, labels.names)
         torch.manual_seed(recipe.training.seed)
     if teacher:
         words = word_vectors(own_encoder(teacher, recipe), tokenizer, recipe.model.hidden)
         model.get_input_embeddings().weight.data.copy_(words)
     learn_language(model, encode(texts, prompt), recipe, work)
-    starts = [prompt.label_sequence(name)[0] for name in labels.names] if soft is not None else []
-    learn_labels(model, encode(rows, prompt, soft), rows, Answers(prompt, starts, judge), recipe, work)
+    learn_labels(model, encode(rows, prompt), rows, Answers(prompt, judge, lesson), recipe, work)
     return publish(model, tokenizer, recipe, work, output, judge.temperature(model))
 
 
@@ -109,7 +113,7 @@ def learn_labels(
     work: Path,
 ) -> None:
     """Loss on the answer alone, as rows and teacher have it; rare labels more often; noise on items."""
-    training, teacher = recipe.training, recipe.teacher
+    training, lesson, weights = recipe.training, answers.lesson, _weights(recipe)
     batches = epochs(
         training.label_epochs,
         lengths(examples),
@@ -117,22 +121,30 @@ def learn_labels(
         training,
     )
     noise = Noise(answers.prompt.tokenizer, training.split_pieces, training.leave_out)
-    share = teacher.weight if teacher and teacher.epochs else 0.0
-    weights = Weights(training.lm_weight, 1.0 - share, share)
 
     def loss(model: Any, number: int) -> torch.Tensor:
         rng = random.Random(training.seed * 1_000_003 + number)  # noqa: S311 - a resumed run sees the same noise
-        batch = collate([noise(examples[i], rng) for i in batches[number]], answers.starts)
-        return weighted_loss(model, batch, weights, training)
+        numbers = batches[number]
+        batch = collate([noise(examples[i], rng) for i in numbers])
+        return weighted_loss(model, batch, weights, training, lesson.of(numbers) if lesson else None)
 
     phase = Phase("labels", len(batches), training.label_rate, loss, answers.judge)
     key = fingerprint(
         recipe.model.model_dump(),
         training.model_dump(),
-        weights.soft,
-        [(one.ids, one.soft) for one in examples],
+        asdict(weights),
+        [one.ids for one in examples],
+        lesson.probabilities.tolist() if lesson else [],
     )
-    train(model, phase, training, work / "labels.pt", key)
+    with lesson_layer(model, lesson):
+        train(model, phase, training, work / "labels.pt", key)
+
+
+def _weights(recipe: Recipe) -> Weights:
+    teacher, text = recipe.teacher, recipe.training.lm_weight
+    if not teacher or not teacher.epochs:
+        return Weights(text, label=1.0)
+    return Weights(text, 1.0 - teacher.weight, teacher.weight, teacher.vector_weight)
 
 
 def lengths(examples: Sequence[Example]) -> list[int]:

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from pipeline.batches import IGNORED, Batch, cut
 from pipeline.curve import Curve
+from pipeline.lesson import Lesson, label_loss, vector_loss
 from pipeline.recipe import Training, progress
 
 WARM_UP = 100  # steps
@@ -38,11 +39,12 @@ class Phase:
 
 @dataclass(frozen=True)
 class Weights:
-    """What the losses weigh: of item tokens, of answer tokens, of the teacher's probabilities."""
+    """What the losses weigh: of item tokens, of answer tokens, of the teacher's probabilities and vectors."""
 
     text: float = 0.0
     label: float = 0.0
     soft: float = 0.0
+    vectors: float = 0.0
 
 
 def epochs(
@@ -85,10 +87,15 @@ def train(model: Any, phase: Phase, recipe: Training, path: Path, key: str) -> N
     model.eval()
 
 
-def weighted_loss(model: Any, batch: Batch, weights: Weights, recipe: Training) -> torch.Tensor:
+def weighted_loss(
+    model: Any, batch: Batch, weights: Weights, recipe: Training, lesson: Lesson | None = None
+) -> torch.Tensor:
     """Mean cross-entropy of the item's tokens and of the answer's tokens, in nats, as they weigh.
 
     The output layer runs only on positions that have a target.
+
+    Args:
+        lesson: what the teacher thinks of the batch's rows.
     """
     with torch.autocast("cpu", torch.bfloat16):
         embedded = functional.dropout(model.get_input_embeddings()(batch.ids), recipe.dropout, model.training)
@@ -98,8 +105,10 @@ def weighted_loss(model: Any, batch: Batch, weights: Weights, recipe: Training) 
             parts.append(weights.text * _cross_entropy(model, hidden, batch.text, 0.0))
         if weights.label:
             parts.append(weights.label * _cross_entropy(model, hidden, batch.label, recipe.smoothing))
-        if weights.soft:
-            parts.append(weights.soft * _soft_cross_entropy(model, hidden, batch))
+        if lesson:
+            states = hidden[torch.arange(len(batch.before)), batch.before]
+            parts.append(weights.soft * label_loss(model, states, lesson))
+            parts.append(weights.vectors * vector_loss(model, states, lesson))
     return torch.stack(parts).sum()
 
 
@@ -112,13 +121,6 @@ def _cross_entropy(model: Any, hidden: torch.Tensor, target: torch.Tensor, smoot
     chosen = target != IGNORED
     logits = model.lm_head(hidden[chosen]).float()
     return functional.cross_entropy(logits, target[chosen], label_smoothing=smoothing)
-
-
-def _soft_cross_entropy(model: Any, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Of the first token of the answer, over the labels as the teacher weighs them."""
-    rows = torch.arange(len(batch.before))
-    logits = model.lm_head(hidden[rows, batch.before]).float()
-    return -(batch.soft * logits.log_softmax(-1)[:, batch.starts]).sum(-1).mean()
 
 
 def _step(state: "_State", phase: Phase, number: int, recipe: Training) -> float:

@@ -7,9 +7,10 @@ import torch
 
 from pipeline.batches import collate, encode
 from pipeline.encoder import load_encoder
+from pipeline.lesson import lesson_layer, lesson_of
 from pipeline.recipe import Recipe, Teacher
 from pipeline.rows import Row, read_rows
-from pipeline.teacher import labelled, taught, word_vectors
+from pipeline.teacher import Opinion, labelled, taught, word_vectors
 from pipeline.train import make_model, make_tokenizer, run
 from pipeline.training import Weights, weighted_loss
 from shared.taxonomy import load_taxonomy
@@ -48,20 +49,21 @@ def found(
     names: list[str],
     splits: dict[str, list[Row]],
     tmp_path_factory: pytest.TempPathFactory,
-) -> dict[str, torch.Tensor]:
+) -> dict[str, Opinion]:
     torch.set_num_threads(1)
     assert with_teacher.teacher
     return taught(with_teacher, with_teacher.teacher, splits, names, tmp_path_factory.mktemp("taught"))
 
 
 def test_the_teacher_learns_the_labels(
-    found: dict[str, torch.Tensor], names: list[str], splits: dict[str, list[Row]]
+    found: dict[str, Opinion], names: list[str], splits: dict[str, list[Row]]
 ) -> None:
-    answers = [names[i] for i in found["train"].argmax(-1).tolist()]
+    answers = [names[i] for i in found["train"].probabilities.argmax(-1).tolist()]
     assert sum(a == row.label for a, row in zip(answers, splits["train"], strict=True)) >= 11
-    torch.testing.assert_close(found["train"].sum(-1), torch.ones(12))
-    assert found["unlabelled"].shape == (1, len(names))
-    assert found["calibration"].shape == (0, len(names))
+    torch.testing.assert_close(found["train"].probabilities.sum(-1), torch.ones(12))
+    assert found["unlabelled"].probabilities.shape == (1, len(names))
+    assert found["calibration"].probabilities.shape == (0, len(names))
+    assert found["train"].vectors.shape[0] == 12
 
 
 def test_only_rows_without_a_label_get_the_teachers(names: list[str]) -> None:
@@ -73,22 +75,36 @@ def test_only_rows_without_a_label_get_the_teachers(names: list[str]) -> None:
 def test_the_pupil_is_pulled_to_what_the_teacher_thinks(
     recipe: Recipe, work: Path, names: list[str], splits: dict[str, list[Row]]
 ) -> None:
-    """With the soft loss alone, the answer's first token follows the probabilities, not the label."""
+    """Without a loss on the label: the answer's first token follows the probabilities, a layer the vector."""
     prompt = Prompt(recipe.prompt, make_tokenizer(recipe, [], work / "tokenizer"))
     starts = [prompt.label_sequence(name)[0] for name in names]
-    thought = torch.zeros(1, len(names))
-    thought[0, 2], thought[0, 5] = 0.75, 0.25
-    batch = collate(encode(splits["train"][:1], prompt, thought), starts)
+    thought = torch.zeros(3, len(names))
+    thought[:, 2], thought[:, 5] = 0.75, 0.25
+    lesson = lesson_of(starts, thought, torch.tensor([[9.0, 1.0], [3.0, 2.0], [3.0, 6.0]]))
+    torch.testing.assert_close(lesson.vectors.float().mean(0), torch.zeros(2), atol=1e-3, rtol=0)
+    batch = collate(encode(splits["train"][:3], prompt))
     torch.manual_seed(1)
     model = make_model(recipe.model, prompt.tokenizer)
-    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
-    for _ in range(40):
-        optimizer.zero_grad()
-        weighted_loss(model, batch, Weights(soft=1.0), recipe.training).backward()
-        optimizer.step()
-    with torch.inference_mode():
-        logits = model.eval()(batch.ids).logits[0, batch.before[0]]
-    assert logits.softmax(-1)[starts][[2, 5]].tolist() == pytest.approx([0.75, 0.25], abs=0.05)
+    with lesson_layer(model, lesson):
+        optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+        for _ in range(60):
+            optimizer.zero_grad()
+            weighted_loss(model, batch, Weights(soft=1.0, vectors=1.0), recipe.training, lesson).backward()
+            optimizer.step()
+        model.eval()
+        with torch.inference_mode():
+            states = model.model(batch.ids).last_hidden_state[torch.arange(3), batch.before]
+            torch.testing.assert_close(model.to_teacher(states), lesson.vectors.float(), atol=0.3, rtol=0)
+            likely = model.lm_head(states).softmax(-1)[:, starts][:, [2, 5]]
+    torch.testing.assert_close(likely, torch.tensor([[0.75, 0.25]] * 3), atol=0.1, rtol=0)
+    assert not hasattr(model, "to_teacher")
+
+
+def test_a_lesson_of_some_rows_is_about_those(names: list[str]) -> None:
+    whole = lesson_of([1, 2], torch.eye(3)[:, :2], torch.randn(3, 4))
+    some = whole.of([2, 0])
+    torch.testing.assert_close(some.probabilities, whole.probabilities[[2, 0]])
+    torch.testing.assert_close(some.vectors, whole.vectors[[2, 0]])
 
 
 def test_pieces_begin_with_the_vectors_of_their_text(
@@ -111,7 +127,9 @@ def test_a_whole_training_with_a_teacher_leaves_an_artifact_and_reuses_what_is_d
     short = with_teacher.model_copy(
         update={
             "training": with_teacher.training.model_copy(update={"label_epochs": 2.0, "lm_epochs": 0.0}),
-            "teacher": with_teacher.teacher.model_copy(update={"epochs": 1.0}),
+            "teacher": with_teacher.teacher.model_copy(
+                update={"epochs": 1.0, "excerpts": 2, "vector_weight": 1.0}
+            ),
         }
     )
     first = run(short, tmp_path, tmp_path / "one")

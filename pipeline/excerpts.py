@@ -1,0 +1,31 @@
+"""Random parts of texts: more rows for a teacher to label, each with less to go by than the whole text."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pipeline.items import script
+from pipeline.rows import Row
+
+SHORTEST = 25  # characters of a text that is cut
+SHARES = (0.25, 0.75)  # of a text's words, or characters where words are not set apart
+FEWEST = 3  # words or characters
+
+
+def excerpts(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
+    """`count` unlabelled rows of each text that is long enough; the same for the same seed."""
+    rng = random.Random(seed)  # noqa: S311 - sampling, not secrets
+    return [
+        replace(row, id=f"{row.id}, part {number}", text=_part(row.text, rng), label="", also=(), repeat=1)
+        for row in rows
+        if len(row.text) > SHORTEST
+        for number in range(1, count + 1)
+    ]
+
+
+def _part(text: str, rng: random.Random) -> str:
+    between = "" if script(text) == "Chinese" else " "
+    pieces = text.split(between) if between else list(text)
+    length = max(FEWEST, int(len(pieces) * rng.uniform(*SHARES)))
+    start = rng.randint(0, max(0, len(pieces) - length))
+    return between.join(pieces[start : start + length])
