@@ -1,0 +1,71 @@
+"""What scoring all labels costs beside a forward for each, by the number of labels and the prompt's length.
+
+python -m bench.labels [--model models/newsroom-mini | --wide] [--rounds 9] [--threads 1]
+An adopted model's prompt names its labels before every item; that head is computed once, here, and with
+every label where each has a forward of its own. The last line is one JSON document.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+
+from bench.engine import TEXTS, Times, encode, load, measure, print_table, summarise
+from bench.forwards import WIDE
+from tests.engine.tiny import write_tiny_artifact
+from worker.engine.prefix import FrozenPrefix
+from worker.engine.scoring import PackedScorer, score_naive
+from worker.engine.transformers_engine import TransformersEngine
+from worker.engine.trie import build_trie
+
+HEADS = (0, 100, 300)  # tokens before the item: none to speak of, the labels named, rulings as well
+LABELS = (14, 30)  # of two tokens and the end of turn
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.labels", description=str(__doc__).splitlines()[0])
+    parser.add_argument("--model", default="models/newsroom-mini", help="artifact folder")
+    parser.add_argument("--wide", action="store_true", help="random weights of 45 million parameters instead")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        model = write_tiny_artifact(Path(folder) / "wide", **WIDE) if options.wide else options.model
+        engine = load(model, "fp32", options.threads)
+    tables = {
+        f"head {head}, labels {labels}, texts {texts}": compare(engine, head, labels, texts, options.rounds)
+        for head in HEADS
+        for labels in LABELS
+        for texts in (1, 3)
+    }
+    for title, times in tables.items():
+        print_table(title, times)
+    ratios = {title: round(ratio(times), 1) for title, times in tables.items()}
+    print(json.dumps({"bench": "labels", "ratios": ratios, "ms": summarise(tables)}))
+
+
+def compare(engine: TransformersEngine, head: int, labels: int, texts: int, rounds: int) -> Times:
+    """Milliseconds of both ways for the first `texts` texts."""
+    model = engine.question.scorer.model
+    some = [token for prompt in encode(engine, TEXTS) for token in prompt]
+    before, end = (some * 10)[: head or 1], some[0]
+    sequences = [[some[i % 5], 100 + i, end] for i in range(labels)]
+    scorer = PackedScorer(model, build_trie(sequences), FrozenPrefix(model, before))
+    prompts = encode(engine, TEXTS[:texts])
+    return measure(
+        {
+            "packed scoring": lambda: scorer.score(prompts),
+            "a forward each": lambda: score_naive(model, before, prompts, sequences),
+        },
+        rounds,
+    )
+
+
+def ratio(times: Times) -> float:
+    packed, naive = map(statistics.median, times.values())
+    return naive / packed
+
+
+if __name__ == "__main__":
+    main()
