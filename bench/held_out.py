@@ -20,7 +20,9 @@ def arguments(name: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument("--recipe", type=Path, default=RECIPE)
     parser.add_argument("--work", type=Path, help="prepared rows (default runs/<name>)")
     parser.add_argument("--artifact", type=Path, default=Path("models/newsroom-mini"))
-    parser.add_argument("--items", type=Path, action="append", default=[], help="more items to measure on")
+    parser.add_argument(
+        "--items", type=Path, nargs="+", action="extend", default=[], help="more items to measure on"
+    )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch")
     return parser
 

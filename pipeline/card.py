@@ -23,18 +23,17 @@ Seed {seed}; all of the recipe and the versions used stand in `manifest.json`. R
 vocabulary are at most {piece} bytes long.
 
 ## What it is worth
-By the third command above with `--items tests/data/heldout.jsonl --items tests/data/long.jsonl`, through the
-serving engine in fp32. With the same `--items`, `python -m bench.baseline --data DIR` sets a linear baseline
-on the same rows beside it, and `python -m bench.robustness --data DIR` writes the items another way; their
-figures stand in `docs/log.md`.
+By the third command above with `--items tests/data/*.jsonl`, through the serving engine in fp32. With the
+same `--items`, `python -m bench.baseline --data DIR` sets a linear baseline on the same rows beside it, and
+`python -m bench.robustness --data DIR` writes the items another way; their figures stand in `docs/log.md`.
 
 {figures}
 
 Held-out Chinese flash news are the last tenth of the source in time; tweets and headlines are chosen by a
 hash. Written items were made up by the project's authors, in other sittings than those trained on; many are
-on borders of the taxonomy. Long articles are items of 180 characters and more by an author whose other
-items were trained on, more often after a first look at these. Probabilities are divided
-by one temperature, fitted on the calibration rows alone.
+on borders of the taxonomy. Long articles are Chinese items of 180 characters and more; the author of 90 of
+them also wrote items that were trained on. Probabilities are divided by one temperature, fitted on the
+calibration rows alone.
 
 ## Limits
 - One label per item, after the taxonomy's rulings; about 4 % of real items carry a second topic.
@@ -82,7 +81,7 @@ def _origin(recipe: dict[str, Any]) -> tuple[str, str]:
         return "trained from scratch", ""
     words = ENCODER
     if teacher["epochs"]:
-        words += "The same encoder, trained on the rows first, taught it what it thinks of every row.\n"
+        words += "The same encoder, trained on the rows first, taught it what it thinks of them.\n"
     return "its word vectors from a published encoder, the rest trained from scratch", words
 
 

@@ -126,7 +126,12 @@ def _options(given: Sequence[str] | None) -> argparse.Namespace:
     parser = arguments("Measure an artifact on held-out items.")
     parser.add_argument("--artifact", type=Path, help="artifact folder (default models/<name>)")
     parser.add_argument(
-        "--items", type=Path, action="append", default=[], help="more items: text and label in each row"
+        "--items",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        help="more items: text and label in each row",
     )
     parser.add_argument("--like", metavar="SOURCE", help="--items are laid out as this source of the recipe")
     parser.add_argument("--types", default="fp32", help=f"data types, of {','.join(TYPES)}")

@@ -11,7 +11,9 @@ from shared.taxonomy import load_taxonomy
 
 ROOT = Path(__file__).parents[2]
 HELD_OUT = ROOT / "tests" / "data" / "heldout.jsonl"
-MORE = [ROOT / "tests" / "data" / name for name in ("long.jsonl", "autumn.jsonl", "winter.jsonl")]  # held out as well
+MORE = [
+    ROOT / "tests" / "data" / name for name in ("long.jsonl", "autumn.jsonl", "winter.jsonl")
+]  # held out as well
 
 
 def read(path: Path) -> list[dict[str, Any]]:
