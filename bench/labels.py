@@ -11,6 +11,8 @@ import statistics
 import tempfile
 from pathlib import Path
 
+import torch
+
 from bench.engine import TEXTS, Times, encode, load, measure, print_table, summarise
 from bench.forwards import WIDE
 from tests.engine.tiny import write_tiny_artifact
@@ -42,7 +44,8 @@ def main() -> None:
     for title, times in tables.items():
         print_table(title, times)
     ratios = {title: round(ratio(times), 1) for title, times in tables.items()}
-    print(json.dumps({"bench": "labels", "ratios": ratios, "ms": summarise(tables)}))
+    head = {"bench": "labels", "model": engine.describe().name, "threads": options.threads}
+    print(json.dumps(head | {"ratios": ratios, "ms": summarise(tables)}))
 
 
 def compare(engine: TransformersEngine, head: int, labels: int, texts: int, rounds: int) -> Times:
@@ -53,6 +56,7 @@ def compare(engine: TransformersEngine, head: int, labels: int, texts: int, roun
     sequences = [[some[i % 5], 100 + i, end] for i in range(labels)]
     scorer = PackedScorer(model, build_trie(sequences), FrozenPrefix(model, before))
     prompts = encode(engine, TEXTS[:texts])
+    assert torch.allclose(scorer.score(prompts), score_naive(model, before, prompts, sequences), atol=1e-3)
     return measure(
         {
             "packed scoring": lambda: scorer.score(prompts),

@@ -1,6 +1,6 @@
 """Runs an artifact through the serving engine over held-out items; prints and stores what it is worth.
 
-python -m pipeline.evaluate --recipe pipeline/recipes/newsroom-mini.toml --data DIR [--items FILE]
+python -m pipeline.evaluate --recipe pipeline/recipes/newsroom-mini.toml --data DIR [--items FILE …]
     [--types fp32,bf16,int8,nf4] [--compare A B]
 
 The last line of the output is one JSON document.

@@ -1,4 +1,4 @@
-"""Random parts of texts: more rows for a teacher to label, each with less to go by than the whole text."""
+"""Random parts of texts: more rows for a teacher to label, each with less to go by than its whole text."""
 
 import random
 from collections.abc import Sequence
@@ -13,14 +13,18 @@ FEWEST = 3  # words or characters
 
 
 def excerpts(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
-    """`count` unlabelled rows of each text that is long enough; the same for the same seed."""
+    """`count` unlabelled rows of each text of more than SHORTEST characters; the same for the same seed.
+
+    A text of so few words that its part would be all of it gives none.
+    """
     rng = random.Random(seed)  # noqa: S311 - sampling, not secrets
-    return [
-        replace(row, id=f"{row.id}, part {number}", text=_part(row.text, rng), label="", also=(), repeat=1)
+    parts = [
+        (row, replace(row, id=f"{row.id}, part {number}", text=_part(row.text, rng), label="", also=()))
         for row in rows
         if len(row.text) > SHORTEST
         for number in range(1, count + 1)
     ]
+    return [replace(part, repeat=1) for whole, part in parts if part.text != whole.text]
 
 
 def _part(text: str, rng: random.Random) -> str:

@@ -43,9 +43,11 @@ def lesson_layer(model: Any, lesson: Lesson | None) -> Iterator[None]:
     """While it learns, the model has a layer that guesses the teacher's vectors from its states."""
     if lesson:
         model.to_teacher = nn.Linear(model.config.hidden_size, lesson.vectors.shape[1])
-    yield
-    if lesson:
-        del model.to_teacher
+    try:
+        yield
+    finally:
+        if lesson:
+            del model.to_teacher
 
 
 def label_loss(model: Any, states: torch.Tensor, lesson: Lesson) -> torch.Tensor:

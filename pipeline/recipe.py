@@ -157,7 +157,7 @@ class Teacher(Part):
         epochs, rate, batch_tokens, weight_decay: its own training; without epochs it only lends word vectors.
         frozen_layers: lowest layers that stay as published, which saves time.
         longest: tokens that it reads of a text.
-        excerpts: random parts of each text that it labels too, as more rows for the model.
+        excerpts: random parts of each text of some length that it labels too, as more rows for the model.
         weight: share of the label loss that follows its probabilities, not the rows' labels.
         vector_weight: weight, beside the label loss, of the distance from its vectors of the texts.
     """

@@ -21,6 +21,7 @@ from pipeline.training import Phase, epochs, fingerprint, train
 
 HEAD = 40.0  # the head's weights move with the body's small steps, and its answers must move much more
 TEXTS_AT_ONCE = 64
+SHARED = {"seed", "balance", "dropout", "smoothing", "averaging", "judge_steps", "patience"}  # with the model
 SPREAD = 0.05  # standard deviation of the first embeddings
 
 
@@ -76,10 +77,9 @@ def taught(
         splits: `train`, whose labels are learned, `calibration`, which says how well, and any others.
     """
     path = work / "taught.pt"
-    texts = {split: [row.text for row in rows] for split, rows in splits.items()}
-    labels = [row.label for row in splits["train"]]
-    how = teacher.model_dump(exclude={"weight", "vector_weight", "file"})
-    key = fingerprint(how, recipe.training.seed, recipe.training.balance, list(names), texts, labels)
+    told = {split: [(row.text, row.label, row.repeat) for row in rows] for split, rows in splits.items()}
+    how = teacher.model_dump(exclude={"weight", "vector_weight"})
+    key = fingerprint(how, recipe.training.model_dump(include=SHARED), list(names), told)
     if path.is_file() and (known := torch.load(path, weights_only=True))["key"] == key:
         return {split: Opinion(*opinion) for split, opinion in known["opinions"].items()}
     torch.manual_seed(recipe.training.seed)

@@ -9,7 +9,7 @@ on where it was.
 import os
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from pipeline.excerpts import excerpts
 from pipeline.lesson import Lesson, lesson_layer, lesson_of
 from pipeline.prepare import arguments, ensure_prepared
 from pipeline.publish import publish
-from pipeline.recipe import ModelShape, Recipe, load_recipe, progress
+from pipeline.recipe import ModelShape, Recipe, Teacher, load_recipe, progress
 from pipeline.rows import Row, read_rows
 from pipeline.teacher import labelled, own_encoder, taught, word_vectors
 from pipeline.tokenizer import PAD, train_tokenizer
@@ -72,36 +72,47 @@ def run(recipe: Recipe, work: Path, output: Path) -> Path:
     model = make_model(recipe.model, tokenizer)
     texts, lesson, teacher = [*rows, *unlabelled], None, recipe.teacher
     if teacher and teacher.epochs:
-        unlabelled += excerpts(texts, teacher.excerpts, recipe.training.seed)
-        texts = [*rows, *unlabelled]
-        splits = {"train": rows, "unlabelled": unlabelled, "calibration": checked}
-        found = taught(recipe, teacher, splits, labels.names, work)
-        starts = [prompt.label_sequence(name)[0] for name in labels.names]
-        lesson = lesson_of(starts, *map(torch.cat, zip(found["train"], found["unlabelled"], strict=True)))
-        rows = labelled(texts, lesson.probabilities, labels.names)
+        parts = excerpts(texts, teacher.excerpts, recipe.training.seed)
+        splits = {"train": rows, "unlabelled": [*unlabelled, *parts], "calibration": checked}
+        lesson, rows = teach(recipe, teacher, splits, prompt, labels.names, work)
         torch.manual_seed(recipe.training.seed)
     if teacher:
         words = word_vectors(own_encoder(teacher, recipe), tokenizer, recipe.model.hidden)
         model.get_input_embeddings().weight.data.copy_(words)
-    learn_language(model, encode(texts, prompt), recipe, work)
+    if recipe.training.lm_epochs:
+        learn_language(model, encode(texts, prompt), recipe, work)
     learn_labels(model, encode(rows, prompt), rows, Answers(prompt, judge, lesson), recipe, work)
     return publish(model, tokenizer, recipe, work, output, judge.temperature(model))
+
+
+def teach(
+    recipe: Recipe,
+    teacher: Teacher,
+    splits: dict[str, list[Row]],
+    prompt: Prompt,
+    names: Sequence[str],
+    work: Path,
+) -> tuple[Lesson, list[Row]]:
+    """What the teacher thinks of the rows to learn from, and these rows, each of them with a label."""
+    found = taught(recipe, teacher, splits, names, work)
+    probabilities, vectors = map(torch.cat, zip(found["train"], found["unlabelled"], strict=True))
+    starts = [prompt.label_sequence(name)[0] for name in names]
+    rows = labelled([*splits["train"], *splits["unlabelled"]], probabilities, names)
+    return lesson_of(starts, probabilities, vectors), rows
 
 
 def learn_language(model: Any, examples: list[Example], recipe: Recipe, work: Path) -> None:
     """Next-token training on the items alone. Kept when only labels change: it has seen none."""
     training = recipe.training
-    if training.lm_epochs:
-        batches = epochs(training.lm_epochs, lengths(examples), lambda _: range(len(examples)), training)
+    batches = epochs(training.lm_epochs, lengths(examples), lambda _: range(len(examples)), training)
 
-        def loss(model: Any, number: int) -> torch.Tensor:
-            return weighted_loss(
-                model, collate([examples[i] for i in batches[number]]), Weights(text=1.0), training
-            )
+    def loss(model: Any, number: int) -> torch.Tensor:
+        batch = collate([examples[i] for i in batches[number]])
+        return weighted_loss(model, batch, Weights(text=1.0), training)
 
-        phase = Phase("language", len(batches), training.lm_rate, loss)
-        key = fingerprint(recipe.model.model_dump(), recipe.tokenizer.model_dump(), training.lm_epochs)
-        train(model, phase, training, work / "language.pt", key)
+    phase = Phase("language", len(batches), training.lm_rate, loss)
+    key = fingerprint(recipe.model.model_dump(), recipe.tokenizer.model_dump(), training.lm_epochs)
+    train(model, phase, training, work / "language.pt", key)
 
 
 def learn_labels(
@@ -132,11 +143,12 @@ def learn_labels(
     key = fingerprint(
         recipe.model.model_dump(),
         training.model_dump(),
-        asdict(weights),
+        recipe.teacher.model_dump() if recipe.teacher else None,
+        batches,
         [one.ids for one in examples],
         lesson.probabilities.tolist() if lesson else [],
     )
-    with lesson_layer(model, lesson):
+    with lesson_layer(model, lesson if weights.vectors else None):
         train(model, phase, training, work / "labels.pt", key)
 
 

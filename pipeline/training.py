@@ -105,9 +105,10 @@ def weighted_loss(
             parts.append(weights.text * _cross_entropy(model, hidden, batch.text, 0.0))
         if weights.label:
             parts.append(weights.label * _cross_entropy(model, hidden, batch.label, recipe.smoothing))
-        if lesson:
-            states = hidden[torch.arange(len(batch.before)), batch.before]
+        states = hidden[torch.arange(len(batch.before)), batch.before]
+        if lesson and weights.soft:
             parts.append(weights.soft * label_loss(model, states, lesson))
+        if lesson and weights.vectors:
             parts.append(weights.vectors * vector_loss(model, states, lesson))
     return torch.stack(parts).sum()
 

@@ -22,6 +22,10 @@ def test_each_long_text_gives_as_many_parts_as_asked_for_and_a_short_one_none() 
     ] * 2
 
 
+def test_a_text_of_three_long_words_gives_none() -> None:
+    assert excerpts([row("Semiconductors, telecommunications, pharmaceuticals")], 5, seed=1) == []
+
+
 @pytest.mark.parametrize("whole", [CHINESE, ENGLISH])
 def test_a_part_is_a_shorter_piece_of_the_text_without_label_or_repeats(whole: Row) -> None:
     for part in excerpts([whole], 20, seed=1):

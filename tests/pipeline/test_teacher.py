@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from pipeline import training
 from pipeline.batches import collate, encode
 from pipeline.encoder import load_encoder
 from pipeline.lesson import lesson_layer, lesson_of
@@ -73,10 +75,10 @@ def test_only_rows_without_a_label_get_the_teachers(names: list[str]) -> None:
 
 
 def test_the_pupil_is_pulled_to_what_the_teacher_thinks(
-    recipe: Recipe, work: Path, names: list[str], splits: dict[str, list[Row]]
+    recipe: Recipe, work: Path, names: list[str], splits: dict[str, list[Row]], tmp_path: Path
 ) -> None:
     """Without a loss on the label: the answer's first token follows the probabilities, a layer the vector."""
-    prompt = Prompt(recipe.prompt, make_tokenizer(recipe, [], work / "tokenizer"))
+    prompt = Prompt(recipe.prompt, make_tokenizer(recipe, read_rows(work, "train"), tmp_path))
     starts = [prompt.label_sequence(name)[0] for name in names]
     thought = torch.zeros(3, len(names))
     thought[:, 2], thought[:, 5] = 0.75, 0.25
@@ -108,9 +110,9 @@ def test_a_lesson_of_some_rows_is_about_those(names: list[str]) -> None:
 
 
 def test_pieces_begin_with_the_vectors_of_their_text(
-    with_teacher: Recipe, work: Path, recipe: Recipe
+    with_teacher: Recipe, work: Path, recipe: Recipe, tmp_path: Path
 ) -> None:
-    tokenizer = make_tokenizer(recipe, [], work / "tokenizer")
+    tokenizer = make_tokenizer(recipe, read_rows(work, "train"), tmp_path)
     encoder = load_encoder(64, with_teacher.folder / "teacher.bin")
     vectors = word_vectors(encoder, tokenizer, 16)
     assert vectors.shape == (len(tokenizer), 16)
@@ -119,8 +121,8 @@ def test_pieces_begin_with_the_vectors_of_their_text(
     assert not torch.equal(vectors[one], vectors[other])
 
 
-def test_a_whole_training_with_a_teacher_leaves_an_artifact_and_reuses_what_is_done(
-    with_teacher: Recipe, work: Path, tmp_path: Path
+def test_a_training_with_a_teacher_that_is_killed_reuses_what_is_done_and_ends_in_the_same_weights(
+    with_teacher: Recipe, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for split in ("train", "calibration", "held_out", "unlabelled"):
         (tmp_path / f"{split}.jsonl").write_bytes((work / f"{split}.jsonl").read_bytes())
@@ -134,7 +136,22 @@ def test_a_whole_training_with_a_teacher_leaves_an_artifact_and_reuses_what_is_d
     )
     first = run(short, tmp_path, tmp_path / "one")
     kept = (tmp_path / "taught.pt").stat().st_mtime_ns
+    (tmp_path / "labels.pt").unlink()
+    step, steps = training._step, []
+
+    def killed(*arguments: object) -> float:
+        steps.append(arguments)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+        return step(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "_step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(short, tmp_path, tmp_path / "two")
     second = run(short, tmp_path, tmp_path / "two")
     assert (tmp_path / "taught.pt").stat().st_mtime_ns == kept
-    assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
+    assert steps[-1][2] + 1 == len(steps) - 1  # type: ignore[index, operator]  # none was done twice
+    whole, parts = (load_file(folder / "model.safetensors") for folder in (first, second))
+    for name, weights in whole.items():
+        torch.testing.assert_close(parts[name], weights, rtol=1e-3, atol=1e-3)
     assert open_artifact(first).name == "tiny"

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from pipeline import training
 from pipeline.batches import Noise, balanced, collate, cut, encode
+from pipeline.calibration import Judge
 from pipeline.curve import Curve
 from pipeline.publish import prompt_toml
 from pipeline.recipe import Recipe
@@ -19,10 +20,13 @@ from pipeline.train import lengths, make_model, make_tokenizer, run
 from pipeline.training import Weights, weighted_loss
 from shared.errors import ArtifactError
 from shared.settings import Settings
+from shared.taxonomy import load_taxonomy
 from worker.engine.artifact import open_artifact
+from worker.engine.labels import LabelSet, labels_of
 from worker.engine.model import load_tokenizer
 from worker.engine.prompt import Prompt, PromptTemplate, load_template
 from worker.engine.question_template import QuestionTemplate
+from worker.engine.scoring import score_naive
 from worker.engine.transformers_engine import TransformersEngine
 
 
@@ -79,6 +83,21 @@ def test_a_killed_training_goes_on_to_the_same_weights(
             torch.tensor(other["training"]), torch.tensor(one["training"]), rtol=0, atol=1e-3
         )
         assert "<polyline" in (tmp_path / f"{phase}.svg").read_text(encoding="utf-8")
+
+
+def test_the_judge_scores_a_model_in_training_as_serving_does(
+    recipe: Recipe, work: Path, tmp_path: Path
+) -> None:
+    """Training takes plain attention, which misreads the masks of packed rows."""
+    tokenizer = make_tokenizer(recipe, read_rows(work, "train"), tmp_path)
+    names = load_taxonomy(recipe.taxonomy).names
+    prompt = Prompt(recipe.prompt, tokenizer, names=names)
+    labels = labels_of(load_taxonomy(recipe.taxonomy), prompt)
+    assert isinstance(labels, LabelSet)
+    rows, model = read_rows(work, "train"), make_model(recipe.model, tokenizer).eval()
+    prompts = [prompt.item(row.text).ids + prompt.tail for row in rows]
+    naive = labels.fold(score_naive(model, prompt.head, prompts, labels.trie.sequences))
+    torch.testing.assert_close(Judge(prompt, labels, rows)._scores(model), naive, atol=1e-3, rtol=0)
 
 
 def test_training_stops_when_the_calibration_rows_do_not_gain_and_keeps_the_best_weights(
