@@ -105,11 +105,12 @@ def weighted_loss(
             parts.append(weights.text * _cross_entropy(model, hidden, batch.text, 0.0))
         if weights.label:
             parts.append(weights.label * _cross_entropy(model, hidden, batch.label, recipe.smoothing))
-        states = hidden[torch.arange(len(batch.before)), batch.before]
-        if lesson and weights.soft:
-            parts.append(weights.soft * label_loss(model, states, lesson))
-        if lesson and weights.vectors:
-            parts.append(weights.vectors * vector_loss(model, states, lesson))
+        if lesson:
+            states = hidden[torch.arange(len(batch.before)), batch.before]
+            if weights.soft:
+                parts.append(weights.soft * label_loss(model, states, lesson))
+            if weights.vectors:
+                parts.append(weights.vectors * vector_loss(model, states, lesson))
     return torch.stack(parts).sum()
 
 

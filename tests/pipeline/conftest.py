@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from pipeline import training
 from pipeline.prepare import prepare
 from pipeline.recipe import Recipe, load_recipe
 from pipeline.rows import write_rows
@@ -72,6 +73,21 @@ map = {{ "央行" = "货币政策", "市场" = "股市", "生活" = "其他" }}
 
 def write_jsonl(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def killed_at(which: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Training is interrupted once, before the step that is the `which`-th it begins; gives their numbers."""
+    step: Any = training._step
+    numbers: list[int] = []
+
+    def killed(state: Any, phase: Any, number: int, recipe: Any) -> float:
+        numbers.append(number)
+        if len(numbers) == which:
+            raise KeyboardInterrupt
+        return float(step(state, phase, number, recipe))
+
+    monkeypatch.setattr(training, "_step", killed)
+    return numbers
 
 
 def write_recipe(folder: Path, edit: Callable[[str], str] = lambda text: text) -> Path:

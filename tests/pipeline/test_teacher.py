@@ -6,7 +6,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipeline import training
 from pipeline.batches import collate, encode
 from pipeline.encoder import load_encoder
 from pipeline.lesson import lesson_layer, lesson_of
@@ -16,7 +15,7 @@ from pipeline.teacher import Opinion, labelled, taught, word_vectors
 from pipeline.train import make_model, make_tokenizer, run
 from pipeline.training import Weights, weighted_loss
 from shared.taxonomy import load_taxonomy
-from tests.pipeline.conftest import NEWS
+from tests.pipeline.conftest import NEWS, killed_at
 from tests.pipeline.test_encoder import write_packed
 from worker.engine.artifact import open_artifact
 from worker.engine.prompt import Prompt
@@ -137,20 +136,12 @@ def test_a_training_with_a_teacher_that_is_killed_reuses_what_is_done_and_ends_i
     first = run(short, tmp_path, tmp_path / "one")
     kept = (tmp_path / "taught.pt").stat().st_mtime_ns
     (tmp_path / "labels.pt").unlink()
-    step, steps = training._step, []
-
-    def killed(*arguments: object) -> float:
-        steps.append(arguments)
-        if len(steps) == 3:
-            raise KeyboardInterrupt
-        return step(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(training, "_step", killed)
+    steps = killed_at(3, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         run(short, tmp_path, tmp_path / "two")
     second = run(short, tmp_path, tmp_path / "two")
     assert (tmp_path / "taught.pt").stat().st_mtime_ns == kept
-    assert steps[-1][2] + 1 == len(steps) - 1  # type: ignore[index, operator]  # none was done twice
+    assert steps[-1] + 1 == len(steps) - 1  # none was done twice
     whole, parts = (load_file(folder / "model.safetensors") for folder in (first, second))
     for name, weights in whole.items():
         torch.testing.assert_close(parts[name], weights, rtol=1e-3, atol=1e-3)

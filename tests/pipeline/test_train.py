@@ -21,6 +21,7 @@ from pipeline.training import Weights, weighted_loss
 from shared.errors import ArtifactError
 from shared.settings import Settings
 from shared.taxonomy import load_taxonomy
+from tests.pipeline.conftest import killed_at
 from worker.engine.artifact import open_artifact
 from worker.engine.labels import LabelSet, labels_of
 from worker.engine.model import load_tokenizer
@@ -59,15 +60,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     """The kill comes in the middle of the label phase, after a checkpoint."""
     for split in ("train", "calibration", "held_out", "unlabelled"):
         shutil.copy(work / f"{split}.jsonl", tmp_path)
-    step, steps = training._step, []
-
-    def killed(*arguments: object) -> float:
-        steps.append(arguments)
-        if len(steps) == 13:
-            raise KeyboardInterrupt
-        return step(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(training, "_step", killed)
+    killed_at(13, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         run(recipe, tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
