@@ -22,7 +22,7 @@ from shared.errors import ArtifactError, WiredeskError
 from shared.settings import Settings
 from shared.taxonomy import load_taxonomy
 from worker.engine.artifact import SCHEMA
-from worker.engine.prompt import PromptTemplate
+from worker.engine.prompt_template import PromptTemplate
 from worker.engine.self_check import TEXTS
 from worker.engine.transformers_engine import TransformersEngine
 

@@ -30,13 +30,15 @@ class Example:
 class Batch:
     """`text` and `label` are targets: the next token, or IGNORED; with `ids` they are [rows, longest].
 
-    `before` [rows] is the last position before each answer.
+    `before` [rows] is the last position before each answer, `first` [rows] the place of its first target
+    among all that `label` has.
     """
 
     ids: torch.Tensor
     text: torch.Tensor
     label: torch.Tensor
     before: torch.Tensor
+    first: torch.Tensor
 
 
 class Noise:
@@ -73,7 +75,7 @@ class Noise:
 
 def encode(rows: Sequence[Row], prompt: Prompt) -> list[Example]:
     """The same prompt as in serving, with the row's answer behind it, if it has one."""
-    answers = {label: prompt.label_sequence(label) for label in {row.label for row in rows} if label}
+    answers = {label: prompt.whole_answer(label) for label in {row.label for row in rows} if label}
     examples = []
     for row in rows:
         item = prompt.item(row.text).ids
@@ -128,7 +130,8 @@ def collate(examples: Sequence[Example]) -> Batch:
         text[row, example.item.start - 1 : example.item.stop - 1] = known[example.item]
         label[row, answer - 1 : len(known) - 1] = known[answer:]
     before = torch.tensor([len(example.ids) - example.answer - 1 for example in examples])
-    return Batch(ids, text, label, before)
+    answers = torch.tensor([example.answer for example in examples])
+    return Batch(ids, text, label, before, answers.cumsum(0) - answers)
 
 
 def _fill(order: Sequence[int], lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:

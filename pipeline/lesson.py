@@ -50,14 +50,13 @@ def lesson_layer(model: Any, lesson: Lesson | None) -> Iterator[None]:
             del model.to_teacher
 
 
-def label_loss(model: Any, states: torch.Tensor, lesson: Lesson) -> torch.Tensor:
+def label_loss(log_p: torch.Tensor, lesson: Lesson) -> torch.Tensor:
     """Cross-entropy of the answer's first token, over the labels as the teacher weighs them.
 
     Args:
-        states: [rows, hidden] before the answer.
+        log_p: [rows, vocabulary] of that token.
     """
-    likely = model.lm_head(states).float().log_softmax(-1)[:, lesson.starts]
-    return -(lesson.probabilities * likely).sum(-1).mean()
+    return -(lesson.probabilities * log_p[:, lesson.starts]).sum(-1).mean()
 
 
 def vector_loss(model: Any, states: torch.Tensor, lesson: Lesson) -> torch.Tensor:

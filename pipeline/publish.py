@@ -17,7 +17,7 @@ from pipeline.recipe import Recipe
 from pipeline.rows import SPLITS, read_rows
 from shared.taxonomy import load_taxonomy
 from worker.engine.artifact import SCHEMA
-from worker.engine.prompt import PromptTemplate
+from worker.engine.prompt_template import PromptTemplate
 
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors")
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import RecipeError
-from worker.engine.prompt import PromptTemplate
+from worker.engine.prompt_template import PromptTemplate
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 

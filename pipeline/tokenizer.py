@@ -46,7 +46,7 @@ def train_tokenizer(texts: Iterable[str], recipe: TokenizerRecipe) -> PreTrained
         vocab_size=recipe.vocabulary,
         special_tokens=SPECIAL,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        max_token_length=recipe.longest_piece,
+        max_token_length=recipe.longest_piece + 1,  # of which the trainer stays below
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)

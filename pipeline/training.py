@@ -102,15 +102,16 @@ def weighted_loss(
         hidden = model.model(inputs_embeds=embedded, use_cache=False).last_hidden_state
         parts = []
         if weights.text:
-            parts.append(weights.text * _cross_entropy(model, hidden, batch.text, 0.0))
-        if weights.label:
-            parts.append(weights.label * _cross_entropy(model, hidden, batch.label, recipe.smoothing))
-        if lesson:
+            said, log_p = _targets(model, hidden, batch.text)
+            parts.append(weights.text * _cross_entropy(log_p, said, 0.0))
+        if weights.label or weights.soft:
+            said, log_p = _targets(model, hidden, batch.label)
+            parts.append(weights.label * _cross_entropy(log_p, said, recipe.smoothing))
+        if lesson and weights.soft:
+            parts.append(weights.soft * label_loss(log_p[batch.first], lesson))
+        if lesson and weights.vectors:
             states = hidden[torch.arange(len(batch.before)), batch.before]
-            if weights.soft:
-                parts.append(weights.soft * label_loss(model, states, lesson))
-            if weights.vectors:
-                parts.append(weights.vectors * vector_loss(model, states, lesson))
+            parts.append(weights.vectors * vector_loss(model, states, lesson))
     return torch.stack(parts).sum()
 
 
@@ -119,10 +120,16 @@ def fingerprint(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _cross_entropy(model: Any, hidden: torch.Tensor, target: torch.Tensor, smoothing: float) -> torch.Tensor:
+def _targets(model: Any, hidden: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The targets that are there [targets], and log P of any token there: [targets, vocabulary]."""
     chosen = target != IGNORED
-    logits = model.lm_head(hidden[chosen]).float()
-    return functional.cross_entropy(logits, target[chosen], label_smoothing=smoothing)
+    return target[chosen], model.lm_head(hidden[chosen]).float().log_softmax(-1)
+
+
+def _cross_entropy(log_p: torch.Tensor, said: torch.Tensor, smoothing: float) -> torch.Tensor:
+    """With a share of every target spread over all tokens (Szegedy et al. 2016)."""
+    right = log_p.gather(-1, said[:, None]).mean()
+    return -(1 - smoothing) * right - smoothing * log_p.mean()
 
 
 def _step(state: "_State", phase: Phase, number: int, recipe: Training) -> float:

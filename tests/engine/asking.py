@@ -12,7 +12,7 @@ from transformers import Qwen3ForCausalLM
 from shared.questions import Option, Question
 from tests.engine.tiny import tiny_tokenizer, write_tiny_artifact
 from worker.engine.model import load_tokenizer
-from worker.engine.prompt import PromptTemplate
+from worker.engine.prompt_template import PromptTemplate
 from worker.engine.question_prompt import QuestionPrompt
 
 WORDS = ("股市", "利率", "央行", "上涨")  # a token each, as are the words below

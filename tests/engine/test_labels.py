@@ -9,7 +9,8 @@ from shared.errors import ArtifactError, BadLabels, EngineFailure
 from tests.engine.conftest import load
 from tests.engine.tiny import tiny_tokenizer
 from worker.engine.labels import SlotLabels
-from worker.engine.prompt import Prompt, PromptTemplate
+from worker.engine.prompt import Prompt
+from worker.engine.prompt_template import PromptTemplate
 from worker.engine.scoring import score_naive
 from worker.engine.transformers_engine import TransformersEngine
 
@@ -144,3 +145,21 @@ def test_a_taxonomy_that_is_no_choice_is_refused(copy: Path, taxonomy: str):
 def test_an_answer_of_no_known_kind_is_refused(copy: Path, answer: str):
     with pytest.raises(ArtifactError):
         with_answer(copy, answer)
+
+
+def test_without_the_end_of_turn_a_label_is_an_answer_that_begins_with_it(copy: Path):
+    path = copy / "taxonomy.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace('zh = "股",', 'zh = "债券",'), encoding="utf-8")
+    engine = with_answer(copy, "这条新闻属于：{label}", more="score_end = false")
+    names = engine.question.labels.names
+    *scores, alias = naive(engine, [*names, "股票市场"]).unbind(1)
+    scores[1] = torch.logaddexp(scores[1], alias)  # of 股市
+    assert len(engine.question.scorer.trie.sequences[0]) < len(engine.prompt.whole_answer(names[0]))
+    expected = torch.softmax(torch.stack(scores, dim=1) / TEMPERATURE, dim=1)
+    for answer, row in zip(engine.classify(TEXTS), expected.tolist(), strict=True):
+        assert list(answer.probabilities.values()) == pytest.approx(row, abs=1e-4)
+
+
+def test_without_the_end_of_turn_no_label_may_begin_another(copy: Path):
+    with pytest.raises(ArtifactError, match="set score_end = true"):
+        with_answer(copy, "这条新闻属于：{label}", more="score_end = false")

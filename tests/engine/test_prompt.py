@@ -6,7 +6,8 @@ import pytest
 
 from shared.errors import ArtifactError, EmptyItem
 from tests.engine.tiny import TEMPLATE, tiny_tokenizer
-from worker.engine.prompt import Prompt, PromptTemplate
+from worker.engine.prompt import Prompt
+from worker.engine.prompt_template import PromptTemplate
 
 TOKENIZER = tiny_tokenizer()
 PROMPT = Prompt(TEMPLATE, TOKENIZER)
@@ -57,6 +58,17 @@ def test_a_lone_surrogate_does_not_break_the_tokenizer():
 
 def test_every_label_ends_with_the_end_of_turn():
     assert PROMPT.label_sequence("货币政策")[-1] == TOKENIZER.eos_token_id
+
+
+def test_the_end_of_turn_can_be_left_out_of_what_is_scored_and_not_of_what_is_learned():
+    prompt = Prompt(TEMPLATE.model_copy(update={"score_end": False}), TOKENIZER)
+    assert prompt.label_sequence("货币政策") == PROMPT.label_sequence("货币政策")[:-1]
+    assert prompt.whole_answer("货币政策") == PROMPT.label_sequence("货币政策")
+
+
+def test_labels_of_requests_need_the_end_of_turn():
+    with pytest.raises(ValueError, match="zero_shot needs score_end = true"):
+        PromptTemplate(zero_shot=True, score_end=False)
 
 
 @pytest.mark.parametrize("fields", [{"user": "no slot"}, {"answer": "{label}{label}"}, {"item_tokens": 1}])

@@ -33,6 +33,18 @@ def test_packed_scores_equal_naive_scores(head, prompts, sequences):
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)
+@given(
+    head=st.lists(token, max_size=12),
+    prompts=prompt_sets,
+    sequences=st.lists(st.tuples(token), min_size=1, max_size=8, unique=True),
+)
+def test_labels_of_one_token_need_nothing_behind_the_prompt(head, prompts, sequences):
+    scorer = scorer_of(head, sequences)
+    assert scorer.cost(prompts[0]) == len(prompts[0])
+    assert torch.allclose(scorer.score(prompts), score_naive(MODEL, head, prompts, sequences), atol=1e-4)
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(sequences=label_sets)
 def test_label_probabilities_sum_to_at_most_one(sequences):
     scores = scorer_of([5, 6], sequences).score([[7, 8, 9]])

@@ -10,7 +10,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from pipeline.publish import write_json
 from pipeline.recipe import TokenizerRecipe
 from pipeline.tokenizer import train_tokenizer
-from worker.engine.prompt import PromptTemplate
+from worker.engine.prompt_template import PromptTemplate
 
 TEMPLATE = PromptTemplate(
     system="你给新闻分类。Classify the news.",

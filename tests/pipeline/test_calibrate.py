@@ -19,7 +19,8 @@ from tests.pipeline.conftest import NEWS, ROOT, write_jsonl
 from worker.engine.artifact import open_artifact
 from worker.engine.calibration import Scale
 from worker.engine.labels import AnyLabels, LabelSet, MultiLabels, SlotLabels
-from worker.engine.prompt import Prompt, PromptTemplate
+from worker.engine.prompt import Prompt
+from worker.engine.prompt_template import PromptTemplate
 from worker.engine.transformers_engine import TransformersEngine
 
 NAMES = {"央行": "货币政策", "市场": "股市", "生活": "其他"}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.nn.functional import cross_entropy
 
 from pipeline import training
 from pipeline.batches import Noise, balanced, collate, cut, encode
@@ -25,7 +26,8 @@ from tests.pipeline.conftest import killed_at
 from worker.engine.artifact import open_artifact
 from worker.engine.labels import LabelSet, labels_of
 from worker.engine.model import load_tokenizer
-from worker.engine.prompt import Prompt, PromptTemplate, load_template
+from worker.engine.prompt import Prompt
+from worker.engine.prompt_template import PromptTemplate, load_template
 from worker.engine.question_template import QuestionTemplate
 from worker.engine.scoring import score_naive
 from worker.engine.transformers_engine import TransformersEngine
@@ -52,6 +54,24 @@ def test_the_loss_on_the_answers_falls(artifact: Path, work: Path, recipe: Recip
         before = weighted_loss(make_model(recipe.model, tokenizer).eval(), batch, weights, recipe.training)
         after = weighted_loss(trained, batch, weights, recipe.training)
     assert after < 0.5 * before
+
+
+def test_the_label_loss_is_the_cross_entropy_of_answer_and_end_of_turn(
+    artifact: Path, work: Path, recipe: Recipe
+) -> None:
+    tokenizer = load_tokenizer(artifact)
+    prompt = Prompt(recipe.prompt.model_copy(update={"score_end": False}), tokenizer)
+    batch = collate(encode(read_rows(work, "train"), prompt))
+    model = make_model(recipe.model, tokenizer).eval()
+    with torch.inference_mode():
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(batch.ids).logits.float()
+        expected = cross_entropy(
+            logits.flatten(0, 1), batch.label.flatten(), label_smoothing=recipe.training.smoothing
+        )
+        loss = weighted_loss(model, batch, Weights(label=2.0), recipe.training)
+    torch.testing.assert_close(loss, 2 * expected, rtol=1e-3, atol=0)
+    assert (batch.label == prompt.end).sum() == len(batch.ids)
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(
@@ -167,7 +187,7 @@ def test_the_manifest_says_how_it_was_made_and_names_no_place_on_this_machine(
 
 def test_no_piece_of_the_vocabulary_is_longer_than_the_cap(artifact: Path, recipe: Recipe) -> None:
     pieces = set(load_tokenizer(artifact).get_vocab()) - set(SPECIAL)
-    assert max(map(len, pieces)) <= recipe.tokenizer.longest_piece
+    assert max(map(len, pieces)) == recipe.tokenizer.longest_piece
 
 
 def test_digits_are_read_one_by_one_and_control_words_as_one_token(artifact: Path) -> None:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from shared.errors import ArtifactError
 from shared.taxonomy import Taxonomy, load_taxonomy
 from worker.engine.calibration import Calibration
-from worker.engine.prompt import PromptTemplate, load_template
+from worker.engine.prompt_template import PromptTemplate, load_template
 
 SCHEMA = 1
 HOW_TO_GET_ONE = "set WIREDESK_MODEL to an artifact folder (see docs/pipeline.md)"

@@ -57,7 +57,7 @@ class LabelSet:
         names: of the labels, in order.
         parts: what a calibration can have a bias for.
         made_of: [labels, parts] 1 where a label consists of a part.
-        trie: of every surface form's tokens, with the end of turn.
+        trie: of every surface form's sequence (Prompt.label_sequence).
         sequences: the tokens of each label's own name.
         tokens: how many they are.
     """

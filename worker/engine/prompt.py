@@ -4,94 +4,17 @@ A prompt is three token sequences encoded apart, so that the text of the news ca
 the tokens around it:  head (shared by all items) | item | tail (end of turn … answer prefix).
 """
 
-import re
-import tomllib
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from jinja2 import TemplateError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from shared.errors import ArtifactError, EmptyItem
-from worker.engine.question_template import QuestionTemplate
+from worker.engine.prompt_template import ITEM, LABELS, PromptTemplate
 
 SLOT = "\ue000ITEM\ue001"  # private-use characters: in no chat template, and removed from items
-LABEL = "{label}"
-VERDICT = "{verdict}"
-LABELS = "{labels}"
-ITEM = "{item}"
-
-
-_PLACE = re.compile(r"\{[a-z_]+\}")
-
-
-class PromptTemplate(BaseModel):
-    """The file prompt.toml.
-
-    The answer has `{label}`; or `{label}` and `{verdict}`, where any number of labels may apply; or the
-    names of the taxonomy's slots. `{labels}` in `system` or `user` is the list of label names. With
-    `zero_shot` a request may bring labels of its own, or ask questions, which are put as `questions` says.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    system: str = ""
-    user: str = ITEM
-    answer: str = LABEL
-    strip_prefixes: tuple[str, ...] = ()
-    item_tokens: Annotated[int, Field(ge=8, le=32768)] = 512
-    zero_shot: bool = False
-    label_separator: str = "、"
-    verdicts: tuple[str, str] = ("是", "否")
-    questions: QuestionTemplate | None = None
-
-    @model_validator(mode="after")
-    def _asked_only_if_it_can(self) -> "PromptTemplate":
-        if self.questions and not self.zero_shot:
-            raise ValueError("[questions] needs zero_shot = true: else a model answers by its labels only")
-        return self
-
-    @field_validator("user")
-    @classmethod
-    def _one_item(cls, value: str) -> str:
-        if value.count(ITEM) != 1:
-            raise ValueError(f"must contain {ITEM} exactly once")
-        return value
-
-    @field_validator("answer")
-    @classmethod
-    def _known_kind(cls, value: str) -> str:
-        places = _PLACE.findall(value)
-        if len(set(places)) < len(places) or not places:
-            raise ValueError(f"must contain {LABEL}, or the names of slots, exactly once")
-        if LABEL in places and places not in ([LABEL], [LABEL, VERDICT]):
-            raise ValueError(f"must contain {LABEL} exactly once, alone or with {VERDICT} behind it")
-        return value
-
-    @property
-    def slots(self) -> tuple[str, ...]:
-        """Names of the slots of the answer; none where it has a label."""
-        return () if LABEL in self.answer else tuple(place[1:-1] for place in _PLACE.findall(self.answer))
-
-    @property
-    def multi(self) -> bool:
-        """Any number of labels may apply."""
-        return VERDICT in self.answer
-
-    def fill(self, **values: str) -> str:
-        """What the model says between the fixed text at both ends of the answer."""
-        before, after = self.ends
-        inner = self.answer[len(before) : len(self.answer) - len(after)]
-        return _PLACE.sub(lambda place: values[place[0][1:-1]], inner)
-
-    @property
-    def ends(self) -> tuple[str, str]:
-        """The fixed text before and after what is to be answered."""
-        before, *_, after = _PLACE.split(self.answer)
-        return before, after
 
 
 @dataclass(frozen=True)
@@ -162,13 +85,19 @@ class Prompt:
         return text
 
     def label_sequence(self, label: str) -> list[int]:
-        """The tokens that answer with `label`: label, rest of the answer, end of turn.
+        """The tokens whose probability is the label's: label, rest of the answer and, unless the template
+        leaves it out, end of turn.
 
-        The end of turn makes the set of sequences prefix-free, so their probabilities sum to ≤ 1.
+        The end of turn makes any set of sequences prefix-free, so their probabilities sum to ≤ 1.
 
         Raises:
             ArtifactError: the tokenizer merges the label with the answer prefix.
         """
+        whole = self.whole_answer(label)
+        return whole if self.template.score_end else whole[:-1]
+
+    def whole_answer(self, label: str) -> list[int]:
+        """What the model says behind the answer prefix, the end of turn included; raises as above."""
         prefix = self.encode(self.answer_prefix)
         whole = self.encode(self.answer_prefix + label + self.answer_suffix)
         if whole[: len(prefix)] != prefix or len(whole) == len(prefix):
@@ -226,17 +155,3 @@ def tidy(text: str) -> str:
     text = unicodedata.normalize("NFC", text)
     kept = (c if c in "\n\t" or unicodedata.category(c) not in _DROPPED else " " for c in text)
     return "".join(kept).strip()
-
-
-def load_template(path: Path) -> PromptTemplate:
-    """Read prompt.toml.
-
-    Raises:
-        ArtifactError: the file is missing, is not TOML or breaks a rule above.
-    """
-    try:
-        return PromptTemplate.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise ArtifactError(f"{path} is missing: it holds the prompt of the model") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
-        raise ArtifactError(f"{path} is not a valid prompt template: {error}") from None

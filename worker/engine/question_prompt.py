@@ -6,7 +6,8 @@ from typing import Any
 from shared.errors import ArtifactError
 from shared.questions import Question
 from worker.engine.labels import LabelSet
-from worker.engine.prompt import LABEL, Item, Prompt, PromptTemplate, tidy
+from worker.engine.prompt import Item, Prompt, tidy
+from worker.engine.prompt_template import LABEL, PromptTemplate
 from worker.engine.question_template import ANSWER, QUESTION, QuestionTemplate
 
 KEPT = 32  # sets of answers that are asked again and again, such as yes and no

@@ -55,7 +55,7 @@ def build_trie(sequences: Sequence[Sequence[int]]) -> Trie:
         raise ArtifactError("two labels have the same tokens, or a label has none")
     prefixes = {sequence[:length] for sequence in known for length in range(1, len(sequence))}
     if prefixes & known:
-        raise ArtifactError("a label's tokens begin another label's; each must end with the end of turn")
+        raise ArtifactError("a label's tokens begin another label's: set score_end = true in prompt.toml")
     nodes = sorted(prefixes, key=lambda prefix: (len(prefix), prefix))
     place = {(): 0} | {prefix: number for number, prefix in enumerate(nodes, start=1)}
     walks = [_walk(tuple(sequence), place) for sequence in sequences]
