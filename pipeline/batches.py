@@ -30,15 +30,16 @@ class Example:
 class Batch:
     """`text` and `label` are targets: the next token, or IGNORED; with `ids` they are [rows, longest].
 
-    `before` [rows] is the last position before each answer, `first` [rows] the place of its first target
-    among all that `label` has.
+    `before` [rows] is the last position before each answer. `row` and `step` [targets] say whose answer's
+    which token each target of `label` is, one row after the other.
     """
 
     ids: torch.Tensor
     text: torch.Tensor
     label: torch.Tensor
     before: torch.Tensor
-    first: torch.Tensor
+    row: torch.Tensor
+    step: torch.Tensor
 
 
 class Noise:
@@ -130,8 +131,8 @@ def collate(examples: Sequence[Example]) -> Batch:
         text[row, example.item.start - 1 : example.item.stop - 1] = known[example.item]
         label[row, answer - 1 : len(known) - 1] = known[answer:]
     before = torch.tensor([len(example.ids) - example.answer - 1 for example in examples])
-    answers = torch.tensor([example.answer for example in examples])
-    return Batch(ids, text, label, before, answers.cumsum(0) - answers)
+    whose, column = (label != IGNORED).nonzero(as_tuple=True)
+    return Batch(ids, text, label, before, whose, column - before[whose])
 
 
 def _fill(order: Sequence[int], lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:

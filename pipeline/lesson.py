@@ -12,30 +12,44 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from pipeline.batches import Batch
+
 
 @dataclass(frozen=True)
 class Lesson:
     """The teacher's opinion of rows.
 
     Attributes:
-        starts: [labels] first token of each label's answer.
+        tokens: [labels, longest] of each label's whole answer; 0 behind it.
+        alike: [labels, labels, longest] whether two answers begin with the same so many tokens.
+        own: [rows] number of the row's label.
         probabilities: [rows, labels]
         vectors: [rows, size]
     """
 
-    starts: torch.Tensor
+    tokens: torch.Tensor
+    alike: torch.Tensor
+    own: torch.Tensor
     probabilities: torch.Tensor
     vectors: torch.Tensor
 
     def of(self, rows: Sequence[int]) -> "Lesson":
-        return Lesson(self.starts, self.probabilities[rows], self.vectors[rows])
+        return Lesson(self.tokens, self.alike, self.own[rows], self.probabilities[rows], self.vectors[rows])
 
 
-def lesson_of(starts: Sequence[int], probabilities: torch.Tensor, vectors: torch.Tensor) -> Lesson:
+def lesson_of(
+    answers: Sequence[Sequence[int]], own: Sequence[int], probabilities: torch.Tensor, vectors: torch.Tensor
+) -> Lesson:
     """With vectors of mean 0 and variance 1 in every direction, kept in half the room."""
     vectors = vectors.float()
     spread = vectors.std(0).clamp_min(1e-6)
-    return Lesson(torch.tensor(starts), probabilities, ((vectors - vectors.mean(0)) / spread).half())
+    tokens = torch.zeros(len(answers), max(map(len, answers)), dtype=torch.long)
+    for row, answer in zip(tokens, answers, strict=True):
+        row[: len(answer)] = torch.tensor(answer)
+    same = (tokens[:, None] == tokens[None]).long().cumprod(-1).bool()
+    alike = torch.cat([torch.ones_like(same[..., :1]), same[..., :-1]], dim=-1)
+    vectors = ((vectors - vectors.mean(0)) / spread).half()
+    return Lesson(tokens, alike, torch.tensor(own), probabilities, vectors)
 
 
 @contextmanager
@@ -50,13 +64,17 @@ def lesson_layer(model: Any, lesson: Lesson | None) -> Iterator[None]:
             del model.to_teacher
 
 
-def label_loss(log_p: torch.Tensor, lesson: Lesson) -> torch.Tensor:
-    """Cross-entropy of the answer's first token, over the labels as the teacher weighs them.
+def label_loss(log_p: torch.Tensor, batch: Batch, lesson: Lesson) -> torch.Tensor:
+    """Cross-entropy of the rows' answers, each token of which the teacher weighs by all answers that begin
+    as the row's own does up to there.
 
     Args:
-        log_p: [rows, vocabulary] of that token.
+        log_p: [targets, vocabulary] of the answers' tokens, one row's after the other's.
     """
-    return -(lesson.probabilities * log_p[:, lesson.starts]).sum(-1).mean()
+    weights = lesson.probabilities[batch.row] * lesson.alike[lesson.own[batch.row], :, batch.step]
+    weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-9)
+    likely = log_p.gather(-1, lesson.tokens[:, batch.step].T)
+    return -(weights * likely).sum() / len(lesson.own)
 
 
 def vector_loss(model: Any, states: torch.Tensor, lesson: Lesson) -> torch.Tensor:

@@ -96,9 +96,9 @@ def teach(
     """What the teacher thinks of the rows to learn from, and these rows, each of them with a label."""
     found = taught(recipe, teacher, splits, names, work)
     probabilities, vectors = map(torch.cat, zip(found["train"], found["unlabelled"], strict=True))
-    starts = [prompt.label_sequence(name)[0] for name in names]
     rows = labelled([*splits["train"], *splits["unlabelled"]], probabilities, names)
-    return lesson_of(starts, probabilities, vectors), rows
+    own = [names.index(row.label) for row in rows]
+    return lesson_of([prompt.whole_answer(name) for name in names], own, probabilities, vectors), rows
 
 
 def learn_language(model: Any, examples: list[Example], recipe: Recipe, work: Path) -> None:

@@ -108,7 +108,7 @@ def weighted_loss(
             said, log_p = _targets(model, hidden, batch.label)
             parts.append(weights.label * _cross_entropy(log_p, said, recipe.smoothing))
         if lesson and weights.soft:
-            parts.append(weights.soft * label_loss(log_p[batch.first], lesson))
+            parts.append(weights.soft * label_loss(log_p, batch, lesson))
         if lesson and weights.vectors:
             states = hidden[torch.arange(len(batch.before)), batch.before]
             parts.append(weights.vectors * vector_loss(model, states, lesson))

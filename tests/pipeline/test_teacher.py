@@ -1,6 +1,9 @@
 """A teacher of random weights: it learns the labels, thinks of every row, and its pupil follows it."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +11,7 @@ from safetensors.torch import load_file
 
 from pipeline.batches import collate, encode
 from pipeline.encoder import load_encoder
-from pipeline.lesson import lesson_layer, lesson_of
+from pipeline.lesson import Lesson, lesson_layer, lesson_of
 from pipeline.recipe import Recipe, Teacher
 from pipeline.rows import Row, read_rows
 from pipeline.teacher import Opinion, labelled, taught, word_vectors
@@ -19,6 +22,7 @@ from tests.pipeline.conftest import NEWS, killed_at
 from tests.pipeline.test_encoder import write_packed
 from worker.engine.artifact import open_artifact
 from worker.engine.prompt import Prompt
+from worker.engine.scoring import score_naive
 
 PIECES = sorted({character for text, _ in NEWS for character in text if character != " "})
 
@@ -76,19 +80,46 @@ def test_only_rows_without_a_label_get_the_teachers(names: list[str]) -> None:
 def test_the_pupil_is_pulled_to_what_the_teacher_thinks(
     recipe: Recipe, work: Path, names: list[str], splits: dict[str, list[Row]], tmp_path: Path
 ) -> None:
-    """Without a loss on the label: the answer's first token follows the probabilities, a layer the vector."""
+    """Without a loss on the label: the answers' tokens follow the probabilities, a layer the vector."""
     prompt = Prompt(recipe.prompt, make_tokenizer(recipe, read_rows(work, "train"), tmp_path))
-    starts = [prompt.label_sequence(name)[0] for name in names]
+    answers = [prompt.whole_answer(name) for name in names]
+    own = [names.index(row.label) for row in splits["train"][:3]]
     thought = torch.zeros(3, len(names))
-    thought[:, 2], thought[:, 5] = 0.75, 0.25
-    lesson = lesson_of(starts, thought, torch.tensor([[9.0, 1.0], [3.0, 2.0], [3.0, 6.0]]))
+    thought[:, own[0]], thought[:, own[0] + 1] = 0.75, 0.25
+    lesson = lesson_of(answers, own, thought, torch.tensor([[9.0, 1.0], [3.0, 2.0], [3.0, 6.0]]))
     torch.testing.assert_close(lesson.vectors.float().mean(0), torch.zeros(2), atol=1e-3, rtol=0)
-    batch = collate(encode(splits["train"][:3], prompt))
+    model = taught_alone(recipe, prompt, splits["train"][:3], lesson)
+    prompts = [prompt.item(row.text).ids + prompt.tail for row in splits["train"][:3]]
+    likely = score_naive(model, prompt.head, prompts, answers[own[0] : own[0] + 2]).exp()
+    torch.testing.assert_close(likely[:, 0], torch.full((3,), 0.75), atol=0.1, rtol=0)
+    assert not hasattr(model, "to_teacher")
+
+
+def test_answers_that_begin_alike_share_what_the_teacher_thinks_of_their_beginning(
+    recipe: Recipe, splits: dict[str, list[Row]], work: Path, tmp_path: Path
+) -> None:
+    """As the values of slots do: the row's own first value, then the second values behind it."""
+    names = ["股市、央行", "股市、市场", "其他、央行"]
+    prompt = Prompt(recipe.prompt, make_tokenizer(recipe, read_rows(work, "train"), tmp_path))
+    rows = [replace(row, label=name) for row, name in zip(splits["train"], names, strict=False)]
+    answers = [prompt.whole_answer(name) for name in names]
+    thought = torch.tensor([[0.6, 0.2, 0.2]] * 3)
+    lesson = lesson_of(answers, [0, 1, 2], thought, torch.randn(3, 4))
+    model = taught_alone(recipe, prompt, rows, lesson)
+    prompts = [prompt.item(row.text).ids + prompt.tail for row in rows]
+    likely = score_naive(model, prompt.head, prompts, answers).exp()
+    torch.testing.assert_close(likely[:2], thought[:2], atol=0.1, rtol=0)
+    torch.testing.assert_close(likely[2, 2], thought[2, 2], atol=0.1, rtol=0)
+
+
+def taught_alone(recipe: Recipe, prompt: Prompt, rows: Sequence[Row], lesson: Lesson) -> Any:
+    """A model that learned from the lesson alone, until it guesses the teacher's vectors."""
+    batch = collate(encode(rows, prompt))
     torch.manual_seed(1)
     model = make_model(recipe.model, prompt.tokenizer)
     with lesson_layer(model, lesson):
         optimizer = torch.optim.Adam(model.parameters(), 1e-2)
-        for _ in range(60):
+        for _ in range(150):
             optimizer.zero_grad()
             weighted_loss(model, batch, Weights(soft=1.0, vectors=1.0), recipe.training, lesson).backward()
             optimizer.step()
@@ -96,14 +127,13 @@ def test_the_pupil_is_pulled_to_what_the_teacher_thinks(
         with torch.inference_mode():
             states = model.model(batch.ids).last_hidden_state[torch.arange(3), batch.before]
             torch.testing.assert_close(model.to_teacher(states), lesson.vectors.float(), atol=0.3, rtol=0)
-            likely = model.lm_head(states).softmax(-1)[:, starts][:, [2, 5]]
-    torch.testing.assert_close(likely, torch.tensor([[0.75, 0.25]] * 3), atol=0.1, rtol=0)
-    assert not hasattr(model, "to_teacher")
+    return model
 
 
-def test_a_lesson_of_some_rows_is_about_those(names: list[str]) -> None:
-    whole = lesson_of([1, 2], torch.eye(3)[:, :2], torch.randn(3, 4))
+def test_a_lesson_of_some_rows_is_about_those() -> None:
+    whole = lesson_of([[1, 9], [2, 9]], [0, 1, 1], torch.eye(3)[:, :2], torch.randn(3, 4))
     some = whole.of([2, 0])
+    assert some.own.tolist() == [1, 0]
     torch.testing.assert_close(some.probabilities, whole.probabilities[[2, 0]])
     torch.testing.assert_close(some.vectors, whole.vectors[[2, 0]])
 
