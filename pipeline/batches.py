@@ -1,11 +1,9 @@
 """Rows -> padded batches of token ids, the same in every run with the same seed."""
 
-import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 
@@ -14,7 +12,6 @@ from worker.engine.prompt import Prompt
 
 IGNORED = -100  # target of tokens that no loss is taken on
 SORTED_TOGETHER = 64  # batches' worth of rows that are sorted by length before being cut
-SHORTEST_SPLIT = 3  # bytes: one Chinese character stays whole
 
 
 @dataclass(frozen=True)
@@ -40,38 +37,6 @@ class Batch:
     before: torch.Tensor
     row: torch.Tensor
     step: torch.Tensor
-
-
-class Noise:
-    """Random changes of an item's tokens, so that few rows teach more than their own wording.
-
-    Pieces are split back into the two they were merged of (after Provilkov et al. 2020, BPE-Dropout;
-    here seeded), and pieces are left out.
-    """
-
-    def __init__(self, tokenizer: Any, split: float, leave_out: float):
-        model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
-        vocabulary = model["vocab"]
-        self._parts = {
-            vocabulary[left + right]: (vocabulary[left], vocabulary[right])
-            for left, right in model["merges"]
-            if len(left + right) > SHORTEST_SPLIT
-        }
-        self._split = split
-        self._leave_out = leave_out
-
-    def __call__(self, example: Example, rng: random.Random) -> Example:
-        start, stop = example.item.start, example.item.stop
-        kept = [token for token in example.ids[start:stop] if rng.random() >= self._leave_out]
-        item = [piece for token in kept for piece in self._pieces(token, rng)] or example.ids[start:stop]
-        ids = example.ids[:start] + item + example.ids[stop:]
-        return replace(example, ids=ids, item=slice(start, start + len(item)))
-
-    def _pieces(self, token: int, rng: random.Random) -> list[int]:
-        parts = self._parts.get(token)
-        if parts is None or rng.random() >= self._split:
-            return [token]
-        return [piece for part in parts for piece in self._pieces(part, rng)]
 
 
 def encode(rows: Sequence[Row], prompt: Prompt) -> list[Example]:

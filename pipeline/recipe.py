@@ -122,6 +122,7 @@ class Training(Part):
         balance: 0 takes labels as often as they occur, 1 all equally often.
         split_pieces, leave_out: chance that a piece of the item is split into the two it was merged of,
             or left out; the label phase never sees a text twice in the same form.
+        typos: chance that an item is mistyped, in one of twenty characters.
         smoothing: share of each label target that is spread over all tokens.
         embedding_pace: how fast embeddings learn beside other weights; below 1 where a teacher gave them.
         averaging: decay of the weights' moving average.
@@ -140,6 +141,7 @@ class Training(Part):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     split_pieces: Share = 0.1
     leave_out: Share = 0.1
+    typos: Share = 0.0
     smoothing: Share = 0.02
     weight_decay: float = 0.05
     embedding_pace: Annotated[float, Field(ge=0)] = 1.0

@@ -15,10 +15,11 @@ from typing import Any
 
 import torch
 
-from pipeline.batches import Example, Noise, balanced, collate, encode
+from pipeline.batches import Example, balanced, collate, encode
 from pipeline.calibration import Judge
 from pipeline.excerpts import excerpts
 from pipeline.lesson import Lesson, lesson_layer, lesson_of
+from pipeline.noise import Noise
 from pipeline.prepare import arguments, ensure_prepared
 from pipeline.publish import publish
 from pipeline.recipe import ModelShape, Recipe, Teacher, load_recipe, progress
@@ -131,7 +132,7 @@ def learn_labels(
         lambda seed: balanced(rows, training.balance, seed),
         training,
     )
-    noise = Noise(answers.prompt.tokenizer, training.split_pieces, training.leave_out)
+    noise = Noise(answers.prompt.tokenizer, training)
 
     def loss(model: Any, number: int) -> torch.Tensor:
         rng = random.Random(training.seed * 1_000_003 + number)  # noqa: S311 - a resumed run sees the same noise

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
 from pipeline import training
-from pipeline.batches import Noise, balanced, collate, cut, encode
+from pipeline.batches import balanced, collate, cut, encode
 from pipeline.calibration import Judge
 from pipeline.curve import Curve
 from pipeline.publish import prompt_toml
@@ -194,29 +194,6 @@ def test_digits_are_read_one_by_one_and_control_words_as_one_token(artifact: Pat
     tokenizer = load_tokenizer(artifact)
     assert len(tokenizer("2024", add_special_tokens=False)["input_ids"]) == 4
     assert len(tokenizer("<|im_end|>", add_special_tokens=False)["input_ids"]) == 1
-
-
-def test_noise_is_seeded_and_leaves_frame_and_answer_alone(recipe: Recipe, work: Path) -> None:
-    import random
-
-    tokenizer = make_tokenizer(recipe, [], work / "tokenizer")
-    example = encode(read_rows(work, "train")[:1], Prompt(recipe.prompt, tokenizer))[0]
-    noise = Noise(tokenizer, split=0.5, leave_out=0.3)
-    one, two = noise(example, random.Random(5)), noise(example, random.Random(5))
-    assert one == two
-    assert one.ids != example.ids
-    assert one.ids[: one.item.start] == example.ids[: example.item.start]
-    assert one.ids[one.item.stop :] == example.ids[example.item.stop :]
-    split_only = Noise(tokenizer, split=0.9, leave_out=0.0)(example, random.Random(5))
-    assert tokenizer.decode(split_only.ids) == tokenizer.decode(example.ids)
-
-
-def test_an_item_whose_pieces_are_all_left_out_keeps_them(recipe: Recipe, work: Path) -> None:
-    import random
-
-    tokenizer = make_tokenizer(recipe, [], work / "tokenizer")
-    example = encode(read_rows(work, "train")[:1], Prompt(recipe.prompt, tokenizer))[0]
-    assert Noise(tokenizer, split=0.0, leave_out=1.0)(example, random.Random(1)) == example
 
 
 def test_batches_hold_each_row_once_and_keep_to_their_size(recipe: Recipe, work: Path) -> None:
