@@ -9,18 +9,17 @@ last line is one JSON document.
 """
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
 from bench.held_out import arguments, engine_of, prepared
 from pipeline.answers import classify
 from pipeline.figures import set_figures
+from pipeline.ngrams import features, fit
 from pipeline.rows import Row, key, read_rows
 from pipeline.tables import read_jsonl
 
@@ -53,23 +52,11 @@ class Baseline:
 
     def __init__(self, rows: Sequence[Row]):
         self._features = features()
-        self._model = LinearSVC(C=0.5).fit(
-            self._features.fit_transform([row.text for row in rows]), [row.label for row in rows]
-        )
+        grams = self._features.fit_transform([row.text for row in rows])
+        self._model = fit(grams, [row.label for row in rows])
 
     def labels(self, texts: Sequence[str]) -> list[str]:
         return list(map(str, self._model.predict(self._features.transform(texts))))
-
-
-def features() -> TfidfVectorizer:
-    """Character 1- to 3-grams that occur twice, counts dampened, any digit read as 0."""
-    return TfidfVectorizer(
-        analyzer="char", ngram_range=(1, 3), sublinear_tf=True, min_df=2, preprocessor=folded
-    )
-
-
-def folded(text: str) -> str:
-    return re.sub(r"\d", "0", text.lower())
 
 
 def finnl(data: Path) -> dict[str, float]:

@@ -52,6 +52,12 @@ def lesson_of(
     return Lesson(tokens, alike, torch.tensor(own), probabilities, vectors)
 
 
+def mixed_opinion(one: torch.Tensor, other: torch.Tensor, share: float) -> torch.Tensor:
+    """Two opinions [rows, labels] as one: their geometric mean, in which the second weighs `share`."""
+    logs = (1 - share) * one.clamp_min(1e-9).log() + share * other.clamp_min(1e-9).log()
+    return logs.softmax(-1)
+
+
 @contextmanager
 def lesson_layer(model: Any, lesson: Lesson | None) -> Iterator[None]:
     """While it learns, the model has a layer that guesses the teacher's vectors from its states."""

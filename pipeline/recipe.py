@@ -160,6 +160,7 @@ class Teacher(Part):
         frozen_layers: lowest layers that stay as published, which saves time.
         longest: tokens that it reads of a text.
         excerpts: random parts of each text of some length that it labels too, as more rows for the model.
+        ngrams: share that a linear classifier of character n-grams, asked out of fold, has in its opinion.
         weight: share of the label loss that follows its probabilities, not the rows' labels.
         vector_weight: weight, beside the label loss, of the distance from its vectors of the texts.
     """
@@ -172,6 +173,7 @@ class Teacher(Part):
     frozen_layers: Annotated[int, Field(ge=0)] = 4
     longest: Annotated[int, Field(ge=64, le=512)] = 128
     excerpts: Annotated[int, Field(ge=0)] = 0
+    ngrams: Share = 0.0
     weight: Annotated[float, Field(ge=0, le=1)] = 0.5
     vector_weight: Annotated[float, Field(ge=0)] = 0.0
 

@@ -78,7 +78,7 @@ def taught(
     """
     path = work / "taught.pt"
     told = {split: [(row.text, row.label, row.repeat) for row in rows] for split, rows in splits.items()}
-    how = teacher.model_dump(exclude={"weight", "vector_weight"})
+    how = teacher.model_dump(exclude={"ngrams", "weight", "vector_weight"})
     key = fingerprint(how, recipe.training.model_dump(include=SHARED), list(names), told)
     if path.is_file() and (known := torch.load(path, weights_only=True))["key"] == key:
         return {split: Opinion(*opinion) for split, opinion in known["opinions"].items()}

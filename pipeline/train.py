@@ -18,13 +18,14 @@ import torch
 from pipeline.batches import Example, balanced, collate, encode
 from pipeline.calibration import Judge
 from pipeline.excerpts import excerpts
-from pipeline.lesson import Lesson, lesson_layer, lesson_of
+from pipeline.lesson import Lesson, lesson_layer
 from pipeline.noise import Noise
 from pipeline.prepare import arguments, ensure_prepared
 from pipeline.publish import publish
-from pipeline.recipe import ModelShape, Recipe, Teacher, load_recipe, progress
+from pipeline.recipe import ModelShape, Recipe, load_recipe, progress
 from pipeline.rows import Row, read_rows
-from pipeline.teacher import labelled, own_encoder, taught, word_vectors
+from pipeline.teacher import own_encoder, word_vectors
+from pipeline.teaching import teach
 from pipeline.tokenizer import PAD, train_tokenizer
 from pipeline.training import Phase, Weights, epochs, fingerprint, train, weighted_loss
 from shared.errors import RecipeError
@@ -84,22 +85,6 @@ def run(recipe: Recipe, work: Path, output: Path) -> Path:
         learn_language(model, encode(texts, prompt), recipe, work)
     learn_labels(model, encode(rows, prompt), rows, Answers(prompt, judge, lesson), recipe, work)
     return publish(model, tokenizer, recipe, work, output, judge.temperature(model))
-
-
-def teach(
-    recipe: Recipe,
-    teacher: Teacher,
-    splits: dict[str, list[Row]],
-    prompt: Prompt,
-    names: Sequence[str],
-    work: Path,
-) -> tuple[Lesson, list[Row]]:
-    """What the teacher thinks of the rows to learn from, and these rows, each of them with a label."""
-    found = taught(recipe, teacher, splits, names, work)
-    probabilities, vectors = map(torch.cat, zip(found["train"], found["unlabelled"], strict=True))
-    rows = labelled([*splits["train"], *splits["unlabelled"]], probabilities, names)
-    own = [names.index(row.label) for row in rows]
-    return lesson_of([prompt.whole_answer(name) for name in names], own, probabilities, vectors), rows
 
 
 def learn_language(model: Any, examples: list[Example], recipe: Recipe, work: Path) -> None:

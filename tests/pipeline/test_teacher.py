@@ -159,7 +159,7 @@ def test_a_training_with_a_teacher_that_is_killed_reuses_what_is_done_and_ends_i
         update={
             "training": with_teacher.training.model_copy(update={"label_epochs": 2.0, "lm_epochs": 0.0}),
             "teacher": with_teacher.teacher.model_copy(
-                update={"epochs": 1.0, "excerpts": 2, "vector_weight": 1.0}
+                update={"epochs": 1.0, "excerpts": 2, "ngrams": 0.3, "vector_weight": 1.0}
             ),
         }
     )
