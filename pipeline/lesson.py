@@ -10,9 +10,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
-
-from pipeline.batches import Batch
 
 
 @dataclass(frozen=True)
@@ -21,7 +18,7 @@ class Lesson:
 
     Attributes:
         tokens: [labels, longest] of each label's whole answer; 0 behind it.
-        alike: [labels, labels, longest] whether two answers begin with the same so many tokens.
+        alike: [labels, labels, longest] true at a step where two answers have been the same before it.
         own: [rows] number of the row's label.
         probabilities: [rows, labels]
         vectors: [rows, size]
@@ -52,12 +49,6 @@ def lesson_of(
     return Lesson(tokens, alike, torch.tensor(own), probabilities, vectors)
 
 
-def mixed_opinion(one: torch.Tensor, other: torch.Tensor, share: float) -> torch.Tensor:
-    """Two opinions [rows, labels] as one: their geometric mean, in which the second weighs `share`."""
-    logs = (1 - share) * one.clamp_min(1e-9).log() + share * other.clamp_min(1e-9).log()
-    return logs.softmax(-1)
-
-
 @contextmanager
 def lesson_layer(model: Any, lesson: Lesson | None) -> Iterator[None]:
     """While it learns, the model has a layer that guesses the teacher's vectors from its states."""
@@ -68,21 +59,3 @@ def lesson_layer(model: Any, lesson: Lesson | None) -> Iterator[None]:
     finally:
         if lesson:
             del model.to_teacher
-
-
-def label_loss(log_p: torch.Tensor, batch: Batch, lesson: Lesson) -> torch.Tensor:
-    """Cross-entropy of the rows' answers, each token of which the teacher weighs by all answers that begin
-    as the row's own does up to there.
-
-    Args:
-        log_p: [targets, vocabulary] of the answers' tokens, one row's after the other's.
-    """
-    weights = lesson.probabilities[batch.row] * lesson.alike[lesson.own[batch.row], :, batch.step]
-    weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-9)
-    likely = log_p.gather(-1, lesson.tokens[:, batch.step].T)
-    return -(weights * likely).sum() / len(lesson.own)
-
-
-def vector_loss(model: Any, states: torch.Tensor, lesson: Lesson) -> torch.Tensor:
-    """Mean squared distance from the teacher's vectors."""
-    return functional.mse_loss(model.to_teacher(states).float(), lesson.vectors.float())

@@ -16,11 +16,13 @@ from sklearn.svm import LinearSVC
 
 from pipeline.calibration import best_temperature
 from pipeline.excerpts import whole_of
+from pipeline.kept import fingerprint, keep, kept
 from pipeline.recipe import progress
 from pipeline.rows import Row
-from pipeline.training import fingerprint
+from shared.errors import RecipeError
 
 FOLDS = 4
+STRENGTH = 0.5  # C of the classifier
 AT_ONCE = 20_000  # texts whose n-grams are in memory
 SHARPNESS = 10.0  # brings margins to where the temperatures are that are tried
 
@@ -38,37 +40,51 @@ def folded(text: str) -> str:
 
 def fit(grams: Any, labels: Sequence[str]) -> LinearSVC:
     """One classifier for each label, against the rest."""
-    return LinearSVC(C=0.5).fit(grams, labels)
+    return LinearSVC(C=STRENGTH, random_state=0).fit(grams, labels)
 
 
 def second_opinion(splits: dict[str, list[Row]], names: Sequence[str], work: Path) -> dict[str, torch.Tensor]:
     """Probabilities [rows, labels] of each split; kept in `work`.
 
     Args:
-        splits: `train`, whose labels are learned, and others, with parts of its texts or without.
+        splits: `train`, whose labels are learned, `calibration`, and others, perhaps with parts of its texts.
+
+    Raises:
+        RecipeError: there are too few rows, or too few labels, to learn from.
     """
     path = work / "ngrams.pt"
     told = {split: [(row.id, row.text, row.label) for row in rows] for split, rows in splits.items()}
-    key = fingerprint(list(names), told)
-    if path.is_file() and (known := torch.load(path, weights_only=True))["key"] == key:
+    key = fingerprint(FOLDS, SHARPNESS, STRENGTH, list(names), told)
+    if known := kept(path, key):
         return dict(known["opinions"])
     progress("n-grams: learning, then reading every row")
     grams, rows = features(), splits["train"]
-    known_grams, folds = grams.fit_transform([row.text for row in rows]), [fold_of(row) for row in rows]
-    models = []
-    for fold in range(FOLDS):
-        others = [i for i, own in enumerate(folds) if own != fold]
-        models.append(fit(known_grams[others], [rows[i].label for i in others]))
-    learned = {row.id for row in rows}
+    try:
+        models = _learn(grams.fit_transform([row.text for row in rows]), rows)
+    except ValueError as error:
+        raise RecipeError(f"the teacher's ngrams need more rows, of two labels at least: {error}") from None
+    learned = {whole_of(row) for row in rows}
     margins = {split: _read(models, grams, some, names, learned) for split, some in splits.items()}
-    gold = torch.tensor([list(names).index(row.label) for row in rows])
-    temperature, _ = best_temperature(margins["train"], gold)
+    temperature, _ = best_temperature(margins["train"], _numbers(rows, names))
     opinions = {split: (own / temperature).softmax(-1) for split, own in margins.items()}
-    torch.save({"key": key, "opinions": opinions}, path)
+    right = opinions["calibration"].argmax(-1) == _numbers(splits["calibration"], names)
+    progress(f"n-grams: accuracy on calibration rows {right.float().mean():.3f}")
+    keep(path, key, {"opinions": opinions})
     return opinions
 
 
-def fold_of(row: Row) -> int:
+def _learn(grams: Any, rows: Sequence[Row]) -> list[LinearSVC]:
+    """For each fold a model of the others' rows."""
+    folds = [_fold_of(row) for row in rows]
+    others = [[i for i, own in enumerate(folds) if own != fold] for fold in range(FOLDS)]
+    return [fit(grams[some], [rows[i].label for i in some]) for some in others]
+
+
+def _numbers(rows: Sequence[Row], names: Sequence[str]) -> torch.Tensor:
+    return torch.tensor([list(names).index(row.label) for row in rows], dtype=torch.long)
+
+
+def _fold_of(row: Row) -> int:
     """The same for a text and its parts."""
     return zlib.crc32(whole_of(row).encode()) % FOLDS
 
@@ -87,7 +103,7 @@ def _read(
         some = rows[start : start + AT_ONCE]
         read = grams.transform([row.text for row in some])
         by_model = torch.stack([_margins(model, read, names) for model in models])
-        own = torch.tensor([fold_of(row) for row in some])
+        own = torch.tensor([_fold_of(row) for row in some])
         blind = by_model[own, torch.arange(len(some))]
         known = torch.tensor([whole_of(row) in learned for row in some])
         margins[start : start + len(some)] = torch.where(known[:, None], blind, by_model.mean(0))

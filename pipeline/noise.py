@@ -3,10 +3,10 @@
 import json
 import random
 from dataclasses import replace
-from typing import Any
 
 from pipeline.batches import Example
 from pipeline.recipe import Training
+from worker.engine.prompt import Prompt
 
 SHORTEST_SPLIT = 3  # bytes: one Chinese character stays whole
 MISTYPED = 0.05  # of the characters of a text that is mistyped at all
@@ -17,9 +17,9 @@ class Noise:
     et al. 2020, BPE-Dropout; here seeded), or left out.
     """
 
-    def __init__(self, tokenizer: Any, training: Training):
-        self._tokenizer = tokenizer.backend_tokenizer
-        model = json.loads(self._tokenizer.to_str())["model"]
+    def __init__(self, prompt: Prompt, training: Training):
+        self._prompt = prompt
+        model = json.loads(prompt.tokenizer.backend_tokenizer.to_str())["model"]
         vocabulary = model["vocab"]
         self._parts = {
             vocabulary[left + right]: (vocabulary[left], vocabulary[right])
@@ -47,8 +47,8 @@ class Noise:
         return [piece for part in parts for piece in self._pieces(part, rng)]
 
     def _mistyped(self, ids: list[int], rng: random.Random) -> list[int]:
-        text = mistyped(self._tokenizer.decode(ids, skip_special_tokens=False), rng)
-        return self._tokenizer.encode(text, add_special_tokens=False).ids or ids
+        text = mistyped(self._prompt.tokenizer.decode(ids), rng)
+        return self._prompt.encode_data(text) or ids
 
 
 def mistyped(text: str, rng: random.Random) -> str:

@@ -15,9 +15,10 @@ from torch.nn import functional
 
 from pipeline.batches import balanced
 from pipeline.encoder import Encoder, load_encoder
+from pipeline.kept import fingerprint, keep, kept
 from pipeline.recipe import Recipe, Teacher, progress
 from pipeline.rows import Row
-from pipeline.training import Phase, epochs, fingerprint, train
+from pipeline.training import Phase, epochs, train
 
 HEAD = 40.0  # the head's weights move with the body's small steps, and its answers must move much more
 TEXTS_AT_ONCE = 64
@@ -80,7 +81,7 @@ def taught(
     told = {split: [(row.text, row.label, row.repeat) for row in rows] for split, rows in splits.items()}
     how = teacher.model_dump(exclude={"ngrams", "weight", "vector_weight"})
     key = fingerprint(how, recipe.training.model_dump(include=SHARED), list(names), told)
-    if path.is_file() and (known := torch.load(path, weights_only=True))["key"] == key:
+    if known := kept(path, key):
         return {split: Opinion(*opinion) for split, opinion in known["opinions"].items()}
     torch.manual_seed(recipe.training.seed)
     encoder = own_encoder(teacher, recipe)
@@ -91,7 +92,7 @@ def taught(
     train(model, phase, _pace(teacher, recipe), work / "teacher.pt", key)
     progress("teacher: reading every row")
     opinions = {split: model.read([one.ids for one in rows]) for split, rows in coded.items()}
-    torch.save({"key": key, "opinions": {split: tuple(opinion) for split, opinion in opinions.items()}}, path)
+    keep(path, key, {"opinions": {split: tuple(opinion) for split, opinion in opinions.items()}})
     return opinions
 
 

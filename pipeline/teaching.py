@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.lesson import Lesson, lesson_of, mixed_opinion
+from pipeline.lesson import Lesson, lesson_of
 from pipeline.recipe import Recipe, Teacher
 from pipeline.rows import Row
 from pipeline.teacher import labelled, taught
@@ -43,3 +43,9 @@ def _second_opinion(
             "the teacher has ngrams: pip install -r requirements-train.txt -c constraints.txt"
         ) from None
     return second_opinion(splits, names, work)
+
+
+def mixed_opinion(one: torch.Tensor, other: torch.Tensor, share: float) -> torch.Tensor:
+    """Two opinions [rows, labels] as one: their geometric mean, in which the second weighs `share`."""
+    logs = (1 - share) * one.clamp_min(1e-9).log() + share * other.clamp_min(1e-9).log()
+    return logs.softmax(-1)

@@ -18,7 +18,9 @@ import torch
 from pipeline.batches import Example, balanced, collate, encode
 from pipeline.calibration import Judge
 from pipeline.excerpts import excerpts
+from pipeline.kept import fingerprint
 from pipeline.lesson import Lesson, lesson_layer
+from pipeline.losses import Weights, weighted_loss
 from pipeline.noise import Noise
 from pipeline.prepare import arguments, ensure_prepared
 from pipeline.publish import publish
@@ -27,7 +29,7 @@ from pipeline.rows import Row, read_rows
 from pipeline.teacher import own_encoder, word_vectors
 from pipeline.teaching import teach
 from pipeline.tokenizer import PAD, train_tokenizer
-from pipeline.training import Phase, Weights, epochs, fingerprint, train, weighted_loss
+from pipeline.training import Phase, epochs, train
 from shared.errors import RecipeError
 from shared.taxonomy import load_taxonomy
 from worker.engine.labels import LabelSet, labels_of
@@ -117,7 +119,7 @@ def learn_labels(
         lambda seed: balanced(rows, training.balance, seed),
         training,
     )
-    noise = Noise(answers.prompt.tokenizer, training)
+    noise = Noise(answers.prompt, training)
 
     def loss(model: Any, number: int) -> torch.Tensor:
         rng = random.Random(training.seed * 1_000_003 + number)  # noqa: S311 - a resumed run sees the same noise
@@ -128,6 +130,7 @@ def learn_labels(
     phase = Phase("labels", len(batches), training.label_rate, loss, answers.judge)
     key = fingerprint(
         recipe.model.model_dump(),
+        recipe.prompt.score_end,  # the judge depends on it
         training.model_dump(),
         recipe.teacher.model_dump() if recipe.teacher else None,
         batches,

@@ -1,7 +1,5 @@
 """The training loop of one phase: resumable, with averaged weights, the best of which are kept."""
 
-import hashlib
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -11,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn import functional
 
-from pipeline.batches import IGNORED, Batch, cut
+from pipeline.batches import cut
 from pipeline.curve import Curve
-from pipeline.lesson import Lesson, label_loss, vector_loss
+from pipeline.kept import keep, kept
 from pipeline.recipe import Training, progress
 
 WARM_UP = 100  # steps
@@ -35,16 +32,6 @@ class Phase:
     rate: float
     loss: Callable[[Any, int], torch.Tensor]
     judge: Callable[[Any], float] | None = None
-
-
-@dataclass(frozen=True)
-class Weights:
-    """What the losses weigh: of item tokens, of answer tokens, of the teacher's probabilities and vectors."""
-
-    text: float = 0.0
-    label: float = 0.0
-    soft: float = 0.0
-    vectors: float = 0.0
 
 
 def epochs(
@@ -87,51 +74,6 @@ def train(model: Any, phase: Phase, recipe: Training, path: Path, key: str) -> N
     model.eval()
 
 
-def weighted_loss(
-    model: Any, batch: Batch, weights: Weights, recipe: Training, lesson: Lesson | None = None
-) -> torch.Tensor:
-    """Mean cross-entropy of the item's tokens and of the answer's tokens, in nats, as they weigh.
-
-    The output layer runs only on positions that have a target.
-
-    Args:
-        lesson: what the teacher thinks of the batch's rows.
-    """
-    with torch.autocast("cpu", torch.bfloat16):
-        embedded = functional.dropout(model.get_input_embeddings()(batch.ids), recipe.dropout, model.training)
-        hidden = model.model(inputs_embeds=embedded, use_cache=False).last_hidden_state
-        parts = []
-        if weights.text:
-            said, log_p = _targets(model, hidden, batch.text)
-            parts.append(weights.text * _cross_entropy(log_p, said, 0.0))
-        if weights.label or weights.soft:
-            said, log_p = _targets(model, hidden, batch.label)
-            parts.append(weights.label * _cross_entropy(log_p, said, recipe.smoothing))
-        if lesson and weights.soft:
-            parts.append(weights.soft * label_loss(log_p, batch, lesson))
-        if lesson and weights.vectors:
-            states = hidden[torch.arange(len(batch.before)), batch.before]
-            parts.append(weights.vectors * vector_loss(model, states, lesson))
-    return torch.stack(parts).sum()
-
-
-def fingerprint(*parts: Any) -> str:
-    """Tells whether a checkpoint was made from the same things."""
-    return hashlib.sha256(json.dumps(parts, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _targets(model: Any, hidden: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The targets that are there [targets], and log P of any token there: [targets, vocabulary]."""
-    chosen = target != IGNORED
-    return target[chosen], model.lm_head(hidden[chosen]).float().log_softmax(-1)
-
-
-def _cross_entropy(log_p: torch.Tensor, said: torch.Tensor, smoothing: float) -> torch.Tensor:
-    """With a share of every target spread over all tokens (Szegedy et al. 2016)."""
-    right = log_p.gather(-1, said[:, None]).mean()
-    return -(1 - smoothing) * right - smoothing * log_p.mean()
-
-
 def _step(state: "_State", phase: Phase, number: int, recipe: Training) -> float:
     for group in state.optimizer.param_groups:
         group["lr"] = phase.rate * group["pace"] * _schedule(number, phase.steps)
@@ -172,8 +114,10 @@ class _State:
         self.optimizer = torch.optim.AdamW(
             _groups(model, recipe), betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
         )
-        if path.is_file():
-            self._load(torch.load(path, weights_only=True))
+        if saved := kept(path, key):
+            self._load(saved)
+        elif path.is_file():
+            progress(f"{path.name} was made from something else: starting over")
 
     def follow(self, keep: float) -> None:
         """Move the average towards the weights."""
@@ -197,7 +141,6 @@ class _State:
 
     def save(self, step: int) -> None:
         saved = {
-            "key": self.key,
             "step": step,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
@@ -207,14 +150,9 @@ class _State:
             "optimizer": self.optimizer.state_dict(),
             "random": torch.get_rng_state(),
         }
-        unfinished = self.path.with_suffix(".tmp")
-        torch.save(saved, unfinished)
-        unfinished.replace(self.path)
+        keep(self.path, self.key, saved)
 
     def _load(self, saved: dict[str, Any]) -> None:
-        if saved["key"] != self.key:
-            progress(f"{self.path.name} was made from something else: starting over")
-            return
         self.step, self.best, self.lowest = saved["step"], saved["best"], saved["lowest"]
         self.curve = Curve(**saved["curve"])
         self.model.load_state_dict(saved["model"])

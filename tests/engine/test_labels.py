@@ -35,18 +35,32 @@ def naive(engine: TransformersEngine, answers: list[str]) -> torch.Tensor:
     return score_naive(engine._model, prompt.head, prompts, sequences)
 
 
+def in_slots(folder: Path, more: str = "") -> TransformersEngine:
+    taxonomy = f'name = "slots"\n[slots]\nregion = {list(REGIONS)}\ntopic = {list(TOPICS)}\n'
+    return with_answer(folder, "这条新闻属于：{region}、{topic}。", taxonomy, more)
+
+
+def with_verdicts(folder: Path, more: str = "") -> TransformersEngine:
+    more = f'verdicts = ["是", "不是"]\n{more}'
+    return with_answer(folder, "这条新闻属于：{label}？{verdict}。", more=more)
+
+
 @pytest.fixture
 def slots(copy: Path) -> TransformersEngine:
-    taxonomy = f'name = "slots"\n[slots]\nregion = {list(REGIONS)}\ntopic = {list(TOPICS)}\n'
-    return with_answer(copy, "这条新闻属于：{region}、{topic}。", taxonomy)
+    return in_slots(copy)
 
 
 @pytest.fixture
 def multi(copy: Path) -> TransformersEngine:
-    return with_answer(copy, "这条新闻属于：{label}？{verdict}。", more='verdicts = ["是", "不是"]')
+    return with_verdicts(copy)
 
 
-def test_each_slot_has_its_best_value_given_those_before_it(slots: TransformersEngine):
+ENDS = pytest.mark.parametrize("end", ["", "score_end = false"])
+
+
+@ENDS
+def test_each_slot_has_its_best_value_given_those_before_it(copy: Path, end: str):
+    slots = in_slots(copy, end)
     answers = slots.classify(TEXTS)
     joined = [f"{region}、{topic}" for region in REGIONS for topic in TOPICS]
     joint = torch.softmax(naive(slots, joined) / TEMPERATURE, dim=1).reshape(-1, len(REGIONS), len(TOPICS))
@@ -62,7 +76,9 @@ def test_each_slot_has_its_best_value_given_those_before_it(slots: TransformersE
         assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-4)
 
 
-def test_every_label_has_a_verdict_of_its_own(multi: TransformersEngine):
+@ENDS
+def test_every_label_has_a_verdict_of_its_own(copy: Path, end: str):
+    multi = with_verdicts(copy, end)
     names = multi.question.labels.names
     yes = naive(multi, [f"{name}？是" for name in names])
     no = naive(multi, [f"{name}？不是" for name in names])
@@ -161,5 +177,5 @@ def test_without_the_end_of_turn_a_label_is_an_answer_that_begins_with_it(copy: 
 
 
 def test_without_the_end_of_turn_no_label_may_begin_another(copy: Path):
-    with pytest.raises(ArtifactError, match="set score_end = true"):
+    with pytest.raises(ArtifactError, match="take that out"):
         with_answer(copy, "这条新闻属于：{label}", more="score_end = false")

@@ -68,6 +68,17 @@ def same(one, other) -> None:
     assert (one.answer, one.labels, one.truncated) == (other.answer, other.labels, other.truncated)
 
 
+def test_answers_without_their_end_of_turn_are_scored_there_too(address: str, frame: Path, copy: Path):
+    own = Path(shutil.copytree(frame, copy.with_name("own")))
+    for folder in (own, copy):
+        path = folder / "prompt.toml"
+        lines = path.read_text(encoding="utf-8").replace("{label}", "{label}。")
+        path.write_text(f"{lines}\nscore_end = false\n", encoding="utf-8")
+    here = load(copy).classify(TEXTS)
+    for there, local in zip(connect(address, own).classify(TEXTS), here, strict=True):
+        same(there, local)
+
+
 def test_labels_are_those_of_the_same_weights_here(remote: RemoteEngine, engine: TransformersEngine):
     for there, here in zip(remote.classify(TEXTS), engine.classify(TEXTS), strict=True):
         same(there, here)

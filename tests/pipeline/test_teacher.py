@@ -1,5 +1,6 @@
 """A teacher of random weights: it learns the labels, thinks of every row, and its pupil follows it."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,12 @@ from safetensors.torch import load_file
 from pipeline.batches import collate, encode
 from pipeline.encoder import load_encoder
 from pipeline.lesson import Lesson, lesson_layer, lesson_of
+from pipeline.losses import Weights, weighted_loss
 from pipeline.recipe import Recipe, Teacher
 from pipeline.rows import Row, read_rows
 from pipeline.teacher import Opinion, labelled, taught, word_vectors
 from pipeline.train import make_model, make_tokenizer, run
-from pipeline.training import Weights, weighted_loss
+from shared.errors import RecipeError
 from shared.taxonomy import load_taxonomy
 from tests.pipeline.conftest import NEWS, killed_at
 from tests.pipeline.test_encoder import write_packed
@@ -136,6 +138,17 @@ def test_a_lesson_of_some_rows_is_about_those() -> None:
     assert some.own.tolist() == [1, 0]
     torch.testing.assert_close(some.probabilities, whole.probabilities[[2, 0]])
     torch.testing.assert_close(some.vectors, whole.vectors[[2, 0]])
+
+
+def test_without_scikit_learn_the_way_to_it_is_told(
+    with_teacher: Recipe, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for split in ("train", "calibration", "held_out", "unlabelled"):
+        (tmp_path / f"{split}.jsonl").write_bytes((work / f"{split}.jsonl").read_bytes())
+    monkeypatch.setitem(sys.modules, "pipeline.ngrams", None)
+    asked = with_teacher.teacher.model_copy(update={"ngrams": 0.3})
+    with pytest.raises(RecipeError, match=r"pip install -r requirements-train\.txt"):
+        run(with_teacher.model_copy(update={"teacher": asked}), tmp_path, tmp_path / "out")
 
 
 def test_pieces_begin_with_the_vectors_of_their_text(

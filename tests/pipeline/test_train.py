@@ -13,12 +13,12 @@ from pipeline import training
 from pipeline.batches import balanced, collate, cut, encode
 from pipeline.calibration import Judge
 from pipeline.curve import Curve
+from pipeline.losses import Weights, weighted_loss
 from pipeline.publish import prompt_toml
 from pipeline.recipe import Recipe
 from pipeline.rows import Row, read_rows
 from pipeline.tokenizer import SPECIAL
 from pipeline.train import lengths, make_model, make_tokenizer, run
-from pipeline.training import Weights, weighted_loss
 from shared.errors import ArtifactError
 from shared.settings import Settings
 from shared.taxonomy import load_taxonomy

@@ -14,7 +14,7 @@ from shared.errors import ArtifactError
 
 @dataclass(frozen=True)
 class Trie:
-    """N input nodes, E edges, K sequences.
+    """N input nodes (0 where every sequence is one token), E edges, K sequences.
 
     Attributes:
         sequences: the K token sequences that it was built from.
@@ -55,7 +55,9 @@ def build_trie(sequences: Sequence[Sequence[int]]) -> Trie:
         raise ArtifactError("two labels have the same tokens, or a label has none")
     prefixes = {sequence[:length] for sequence in known for length in range(1, len(sequence))}
     if prefixes & known:
-        raise ArtifactError("a label's tokens begin another label's: set score_end = true in prompt.toml")
+        raise ArtifactError(
+            "a label's tokens begin another's; if prompt.toml has score_end = false, take that out"
+        )
     nodes = sorted(prefixes, key=lambda prefix: (len(prefix), prefix))
     place = {(): 0} | {prefix: number for number, prefix in enumerate(nodes, start=1)}
     walks = [_walk(tuple(sequence), place) for sequence in sequences]
