@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from pipeline.recipe import Card
+
 CARD = """\
 # {name}
 
-A small language model (Qwen3 architecture, {parameters:.1f} million parameters, {origin}) that
-files Chinese and English news under {labels} labels. It answers `{answer}`.
+A small language model (Qwen3 architecture, {parameters:.1f} million parameters, {origin}) that files
+{files} under {labels} labels. It answers `{answer}`.
 Revision `{revision}`, made {created}.
 
 ## How it was made
@@ -29,18 +31,10 @@ same `--items`, `python -m bench.baseline --data DIR` sets a linear baseline on 
 
 {figures}
 
-Held-out Chinese flash news are the last tenth of the source in time; tweets and headlines are chosen by a
-hash. Written items were made up by the project's authors, in other sittings than those trained on; many are
-on borders of the taxonomy. Long articles are Chinese items of 180 characters and more; the author of 90 of
-them also wrote items that were trained on. Probabilities are divided by one temperature, fitted on the
-calibration rows alone.
+{about_figures}Probabilities are divided by one temperature, fitted on rows that no figure is of.
 
 ## Limits
-- One label per item, after the taxonomy's rulings; about 4 % of real items carry a second topic.
-- The Chinese news is of December 2021 and January 2022, the tweets of 2022: later names and events are
-  new to it. Company names it has not met are guessed from their surroundings.
-- Labels of the tweets are their source's, mapped by the recipe; they are noisy, and so are figures on them.
-- It reads the start and the end of long texts, {item_tokens} pieces in all.
+{limits}- It reads the start and the end of long texts, {item_tokens} pieces in all.
 - A label is a guess with a probability; it does not say whether the news is true.
 
 Not for trading, for moderation, for compliance, or for decisions about people. For better answers fine-tune a
@@ -56,6 +50,7 @@ ships it, reduced by principal components; all other weights began as random num
 def card(manifest: dict[str, Any], metrics: dict[str, Any] | None = None) -> str:
     """The text of README.md; without metrics it says how to measure."""
     recipe = manifest["recipe"]
+    words = Card.model_validate(recipe.get("card", {}))  # which older artifacts lack
     return CARD.format(
         name=manifest["name"],
         parameters=manifest["parameters"] / 1e6,
@@ -70,6 +65,9 @@ def card(manifest: dict[str, Any], metrics: dict[str, Any] | None = None) -> str
         rows=_rows(manifest["data"]["sources"], recipe["sources"]),
         piece=recipe["tokenizer"]["longest_piece"],
         figures=_figures(metrics),
+        files=words.files,
+        about_figures=f"{words.figures.strip()}\n" if words.figures else "",
+        limits="".join(f"- {limit}\n" for limit in words.limits),
         item_tokens=recipe["prompt"]["item_tokens"],
     )
 
@@ -82,6 +80,8 @@ def _origin(recipe: dict[str, Any]) -> tuple[str, str]:
     words = ENCODER
     if teacher["epochs"]:
         words += "The same encoder, trained on the rows first, taught it what it thinks of them.\n"
+    if teacher["epochs"] and teacher.get("ngrams"):
+        words += "So did a linear classifier of character n-grams, of rows that it did not learn.\n"
     return "its word vectors from a published encoder, the rest trained from scratch", words
 
 

@@ -1,94 +1,15 @@
 """The recipe of a model: which data, which split, which shape, which training; one TOML file."""
 
-import re
 import sys
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
+from pipeline.source import Part, Share, Source
 from shared.errors import RecipeError
 from worker.engine.prompt_template import PromptTemplate
-
-Share = Annotated[float, Field(ge=0, lt=1)]
-
-
-def _compiles(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
-    return pattern
-
-
-class Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Ruling(Part):
-    """Rows of a source that the taxonomy files elsewhere than the source's own label says.
-
-    Attributes:
-        pattern: regular expression, looked for anywhere in the text, case ignored.
-        when: labels of the source that the ruling is for; empty is any.
-    """
-
-    pattern: Annotated[str, AfterValidator(_compiles)]
-    label: str
-    when: tuple[str, ...] = ()
-
-    def applies(self, given: str, text: str) -> bool:
-        return (not self.when or given in self.when) and bool(re.search(self.pattern, text, re.IGNORECASE))
-
-
-class Source(Part):
-    """One file of labelled texts: .jsonl, .csv or .parquet.
-
-    Attributes:
-        beside: where `file` lies: in the folder given as --data, or beside the recipe.
-        label: field of the label; where the taxonomy has slots, of a list of values (or a text that joins
-            them as the answer does), of which each slot takes the ones that it knows.
-        slots: a field for each slot, instead of `label`.
-        published: field of the label set as its authors published it, for measures over label sets.
-        labels_file: ids and labels in a file of their own, joined by `id`.
-        map: label of the source -> label of the taxonomy; without it labels are used as they are.
-        rulings: looked at before `map` and `drop`, the first that applies decides.
-        drop: labels of the source whose rows are left out.
-        keep_dropped: their texts still train the language model, which needs no labels.
-        held_out, calibration: shares of the rows that training never sees.
-        held_out_by: the held-out rows are the file's last ones (news drifts), the latest by `held_out_field`,
-            all those of some values of `held_out_field` (authors, sites), or chosen by a hash of their text.
-        repeat: how often a row is seen in each pass over the labels.
-        group: name under which the held-out rows are reported.
-        licence: under which the texts are published, as far as it is known; for the model card.
-    """
-
-    name: str
-    file: str
-    group: str
-    beside: Literal["data", "recipe"] = "data"
-    text: str = "text"
-    label: str = "label"
-    slots: dict[str, str] = Field(default_factory=dict)
-    published: str | None = None
-    labels_file: str | None = None
-    map: dict[str, str] | None = None
-    rulings: tuple[Ruling, ...] = ()
-    drop: tuple[str, ...] = ()
-    keep_dropped: bool = False
-    held_out: Annotated[float, Field(ge=0, le=1)] = 0.1
-    held_out_by: Literal["order", "time", "source", "hash"] = "hash"
-    held_out_field: str | None = None
-    calibration: Share = 0.03
-    repeat: Annotated[int, Field(ge=1)] = 1
-    licence: str = "not stated"
-
-    @model_validator(mode="after")
-    def _has_its_field(self) -> "Source":
-        if (self.held_out_by in ("time", "source")) != (self.held_out_field is not None):
-            raise ValueError('held_out_field goes with held_out_by = "time" or "source", and they need it')
-        return self
 
 
 class TokenizerRecipe(Part):
@@ -160,8 +81,10 @@ class Teacher(Part):
         frozen_layers: lowest layers that stay as published, which saves time.
         longest: tokens that it reads of a text.
         excerpts: random parts of each text of some length that it labels too, as more rows for the model.
-        ngrams: share that a linear classifier of character n-grams, asked out of fold, has in its opinion.
-        weight: share of the label loss that follows its probabilities, not the rows' labels.
+        ngrams: share that a linear classifier of character n-grams, asked out of fold, has in its opinion;
+            needs epochs.
+        weight: of the loss that follows its probabilities of whole answers; the loss on the tokens of the
+            rows' labels weighs the rest.
         vector_weight: weight, beside the label loss, of the distance from its vectors of the texts.
     """
 
@@ -176,6 +99,20 @@ class Teacher(Part):
     ngrams: Share = 0.0
     weight: Annotated[float, Field(ge=0, le=1)] = 0.5
     vector_weight: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Card(Part):
+    """What the model card says beside what is measured.
+
+    Attributes:
+        files: what the model files, as in "a model that files … under 14 labels".
+        figures: of which rows the figures are.
+        limits: lines.
+    """
+
+    files: str = "texts"
+    figures: str = ""
+    limits: tuple[str, ...] = ()
 
 
 class Recipe(Part):
@@ -195,6 +132,7 @@ class Recipe(Part):
     model: ModelShape = ModelShape()
     teacher: Teacher | None = None
     training: Training = Training()
+    card: Card = Card()
     folder: Annotated[Path, Field(exclude=True)] = Path()
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.findings import Findings
-from pipeline.recipe import Recipe, Source
+from pipeline.recipe import Recipe
 from pipeline.rows import Row, clean, key, without_links
+from pipeline.source import Source
 from pipeline.tables import Numbered, read_table
 from shared.errors import RecipeError
 from shared.taxonomy import Taxonomy

@@ -18,8 +18,8 @@ class Classification:
 
     probabilities sums to 1 over the labels (calibrated), unless each label has a verdict of its own;
     label_mass is the probability, before that renormalisation, that the model answers with any label at
-    all (0..1). labels: those that apply, where any number may. slots: the probabilities of each slot's
-    values, given the values of the slots before it.
+    all, or begins to, where the end of turn is not scored (0..1). labels: those that apply, where any
+    number may. slots: the probabilities of each slot's values, given the values of the slots before it.
     """
 
     label: str
