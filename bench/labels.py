@@ -1,4 +1,4 @@
-"""What scoring all labels costs beside a forward for each, by the number of labels and the prompt's length.
+"""What scoring all labels costs beside a forward for each, by their number and form and the prompt's length.
 
 python -m bench.labels [--model models/newsroom-mini | --wide] [--rounds 9] [--threads 1]
 An adopted model's prompt names its labels before every item; that head is computed once, here, and with
@@ -22,7 +22,8 @@ from worker.engine.transformers_engine import TransformersEngine
 from worker.engine.trie import build_trie
 
 HEADS = (0, 100, 300)  # tokens before the item: none to speak of, the labels named, rulings as well
-LABELS = (14, 30)  # of two tokens and the end of turn
+LABELS = (14, 30)
+FORMS = ("two tokens and the end of turn", "one token")  # the second as newsroom-mini's labels are
 
 
 def main() -> None:
@@ -36,7 +37,10 @@ def main() -> None:
         model = write_tiny_artifact(Path(folder) / "wide", **WIDE) if options.wide else options.model
         engine = load(model, "fp32", options.threads)
     tables = {
-        f"head {head}, labels {labels}, texts {texts}": compare(engine, head, labels, texts, options.rounds)
+        f"{form}, head {head}, labels {labels}, texts {texts}": compare(
+            engine, form, head, labels, texts, options.rounds
+        )
+        for form in FORMS
         for head in HEADS
         for labels in LABELS
         for texts in (1, 3)
@@ -48,12 +52,13 @@ def main() -> None:
     print(json.dumps(head | {"ratios": ratios, "ms": summarise(tables)}))
 
 
-def compare(engine: TransformersEngine, head: int, labels: int, texts: int, rounds: int) -> Times:
+def compare(engine: TransformersEngine, form: str, head: int, labels: int, texts: int, rounds: int) -> Times:
     """Milliseconds of both ways for the first `texts` texts."""
     model = engine.question.scorer.model
     some = [token for prompt in encode(engine, TEXTS) for token in prompt]
     before, end = (some * 10)[: head or 1], some[0]
-    sequences = [[some[i % 5], 100 + i, end] for i in range(labels)]
+    whole = form == FORMS[0]
+    sequences = [[some[i % 5], 100 + i, end] if whole else [100 + i] for i in range(labels)]
     scorer = PackedScorer(model, build_trie(sequences), FrozenPrefix(model, before))
     prompts = encode(engine, TEXTS[:texts])
     assert torch.allclose(scorer.score(prompts), score_naive(model, before, prompts, sequences), atol=1e-3)
