@@ -25,7 +25,7 @@ Seed {seed}; all of the recipe and the versions used stand in `manifest.json`. R
 vocabulary are at most {piece} bytes long.
 
 ## What it is worth
-By the third command above with `--items tests/data/*.jsonl`, through the serving engine in fp32. With the
+By the last command above with `--items tests/data/*.jsonl`, through the serving engine in fp32. With the
 same `--items`, `python -m bench.baseline --data DIR` sets a linear baseline on the same rows beside it, and
 `python -m bench.robustness --data DIR` writes the items another way; their figures stand in `docs/log.md`.
 

@@ -20,6 +20,12 @@ from worker.engine.artifact import SCHEMA
 from worker.engine.prompt_template import PromptTemplate
 
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors")
+COMMANDS = {  # an artifact's life, in order
+    "prepare": "",
+    "train": "",
+    "calibrate": " --types fp32,bf16,int8,nf4 --precision 0.9 --precision 0.95",
+    "evaluate": "",
+}
 
 
 def publish(model: Any, tokenizer: Any, recipe: Recipe, work: Path, output: Path, temperature: float) -> Path:
@@ -52,8 +58,8 @@ def manifest(recipe: Recipe, work: Path, folder: Path, parameters: int) -> dict[
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "recipe": made_of,
         "commands": [
-            f"python -m pipeline.{verb} --recipe pipeline/recipes/{recipe.name}.toml --data DIR"
-            for verb in ("prepare", "train", "evaluate")
+            f"python -m pipeline.{verb} --recipe pipeline/recipes/{recipe.name}.toml --data DIR{more}"
+            for verb, more in COMMANDS.items()
         ],
         "parameters": parameters,
         "labels": len(load_taxonomy(recipe.taxonomy).names),

@@ -50,7 +50,10 @@ def test_it_is_complete_and_its_taxonomy_is_the_newsroom_s() -> None:
     assert artifact.name == "newsroom-mini"
     shared = (ROOT / "shared" / "taxonomies" / "newsroom.toml").read_text(encoding="utf-8")
     assert (MINI / "taxonomy.toml").read_text(encoding="utf-8") == shared
-    assert artifact.calibration.temperature.keys() == {"fp32"}
+    for data_type in ("fp32", "bf16", "int8", "nf4"):
+        assert data_type in artifact.calibration.temperature
+        wished = [one.precision for one in artifact.calibration.abstain[data_type]]
+        assert wished == [0.9, 0.95]
 
 
 @pytest.mark.parametrize(("text", "label"), OBVIOUS)
