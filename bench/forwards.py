@@ -101,17 +101,23 @@ def tokens(model: str | Path, threads: int) -> tuple[PackedScorer, list[list[int
 
 
 def packed_row(scorer: PackedScorer, prompts: Sequence[Sequence[int]], rounds: int) -> Times:
-    """A whole packed step, beside the plain causal forward of as many tokens: its limit."""
+    """A whole packed step, beside the plain causal forward of as many tokens: its limit. A prefill that is to
+    answer anything also takes the output layer of its last position."""
     count = sum(map(scorer.cost, prompts))
     plain = torch.tensor([[token for prompt in prompts for token in prompt] * 3])[:, :count]
+    cache = scorer.prefix.cache
+    given: dict[str, Any] = {"input_ids": plain, "past_key_values": cache, "use_cache": cache is not None}
 
     @torch.inference_mode()
     def prefill() -> Any:
-        return scorer.model.base_model(
-            input_ids=plain, past_key_values=scorer.prefix.cache, use_cache=scorer.prefix.cache is not None
-        )
+        return scorer.model.base_model(**given)
 
-    return measure({"plain prefill": prefill, "packed step": lambda: scorer.score(prompts)}, rounds)
+    @torch.inference_mode()
+    def prefill_and_logits() -> Any:
+        return scorer.model(**given, logits_to_keep=1)
+
+    ways = {"plain prefill": prefill, "and its last logits": prefill_and_logits}
+    return measure(ways | {"packed step": lambda: scorer.score(prompts)}, rounds)
 
 
 def prefix(scorer: PackedScorer, prompts: Sequence[Sequence[int]], head: int, rounds: int) -> Times:
