@@ -217,3 +217,15 @@ def test_slots_can_stand_in_fields_of_their_own(tmp_path: Path) -> None:
 def test_a_wrong_recipe_is_refused_naming_the_field(tmp_path: Path, old: str, new: str, field: str) -> None:
     with pytest.raises(RecipeError, match=field):
         load_recipe(write_recipe(tmp_path, lambda text: text.replace(old, new)))
+
+
+def test_the_shortest_recipe_of_the_documents_prepares_rows(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    written = (root / "docs" / "pipeline.md").read_text(encoding="utf-8")
+    shortest = written.partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "desk.toml").write_text(
+        shortest.replace("../../shared", str(root / "shared")), encoding="utf-8"
+    )
+    write_jsonl(tmp_path / "desk.jsonl", [{"text": "沪指收涨", "label": "股市"}])
+    (row,) = prepare(load_recipe(tmp_path / "desk.toml"), tmp_path)
+    assert (row.label, row.group) == ("股市", "desk news")

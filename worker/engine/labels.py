@@ -66,7 +66,8 @@ class LabelSet:
         self.names = self.parts = tuple(forms)
         self.made_of = torch.eye(len(self.names))
         said = [(place, form) for place, name in enumerate(forms) for form in (name, *forms[name])]
-        self.trie = build_trie([prompt.label_sequence(form) for _, form in said])
+        spoken = [form for _, form in said]
+        self.trie = build_trie([prompt.label_sequence(form) for form in spoken], spoken)
         self._owner = torch.tensor([place for place, _ in said])
         self.sequences = [prompt.label_sequence(name) for name in self.names]
         self.tokens = [len(sequence) for sequence in self.sequences]

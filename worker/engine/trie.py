@@ -44,8 +44,11 @@ class Trie:
         return sum(tensor.nbytes for tensor in tensors)
 
 
-def build_trie(sequences: Sequence[Sequence[int]]) -> Trie:
+def build_trie(sequences: Sequence[Sequence[int]], names: Sequence[str] = ()) -> Trie:
     """The trie of token sequences, none of which may begin another or occur twice.
+
+    Args:
+        names: what the sequences say, for errors.
 
     Raises:
         ArtifactError: they are empty, repeated, or not prefix-free.
@@ -54,9 +57,10 @@ def build_trie(sequences: Sequence[Sequence[int]]) -> Trie:
     if len(known) != len(sequences) or not all(known):
         raise ArtifactError("two labels have the same tokens, or a label has none")
     prefixes = {sequence[:length] for sequence in known for length in range(1, len(sequence))}
-    if prefixes & known:
+    if begun := prefixes & known:
+        which = names[[*map(tuple, sequences)].index(min(begun))] if names else "a label"
         raise ArtifactError(
-            "a label's tokens begin another's; if prompt.toml has score_end = false, take that out"
+            f"the tokens of {which} begin another label's; if prompt.toml has score_end = false, take it out"
         )
     nodes = sorted(prefixes, key=lambda prefix: (len(prefix), prefix))
     place = {(): 0} | {prefix: number for number, prefix in enumerate(nodes, start=1)}
