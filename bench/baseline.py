@@ -14,8 +14,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sklearn.svm import LinearSVC
-
 from bench.held_out import arguments, engine_of, prepared
 from pipeline.answers import classify
 from pipeline.figures import set_figures
@@ -67,9 +65,7 @@ def finnl(data: Path) -> dict[str, float]:
     grams = features()
     known, asked = (grams.fit_transform([r["text"] for r in rows]), grams.transform([r["text"] for r in dev]))
     scores = {
-        label: LinearSVC(C=0.5)
-        .fit(known, [label in row["labels_raw"] for row in rows])
-        .decision_function(asked)
+        label: fit(known, [label in row["labels_raw"] for row in rows]).decision_function(asked)
         for label in (*REGIONS, *TOPICS)
     }
     answers = [

@@ -38,8 +38,8 @@ def folded(text: str) -> str:
     return re.sub(r"\d", "0", text.lower())
 
 
-def fit(grams: Any, labels: Sequence[str]) -> LinearSVC:
-    """One classifier for each label, against the rest."""
+def fit(grams: Any, labels: Sequence[Any]) -> LinearSVC:
+    """One classifier for each label, against the rest; of two labels, one for both."""
     return LinearSVC(C=STRENGTH, random_state=0).fit(grams, labels)
 
 
@@ -81,7 +81,8 @@ def _learn(grams: Any, rows: Sequence[Row]) -> list[LinearSVC]:
 
 
 def _numbers(rows: Sequence[Row], names: Sequence[str]) -> torch.Tensor:
-    return torch.tensor([list(names).index(row.label) for row in rows], dtype=torch.long)
+    number = {name: i for i, name in enumerate(names)}
+    return torch.tensor([number[row.label] for row in rows], dtype=torch.long)
 
 
 def _fold_of(row: Row) -> int:

@@ -1,14 +1,14 @@
 """The recipe of a model: which data, which split, which shape, which training; one TOML file."""
 
 import sys
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from pipeline.source import Part, Share, Source
 from shared.errors import RecipeError
+from shared.toml_file import read_toml
 from worker.engine.prompt_template import PromptTemplate
 
 
@@ -142,12 +142,7 @@ def load_recipe(path: Path) -> Recipe:
     Raises:
         RecipeError: the file is missing, is not TOML, or a field is wrong; names the field.
     """
-    try:
-        recipe = Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise RecipeError(f"{path} is missing") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
-        raise RecipeError(f"{path} is not a valid recipe: {error}") from None
+    recipe = read_toml(Recipe, path, "recipe", RecipeError)
     folder = path.parent.resolve()
     return recipe.model_copy(update={"folder": folder, "taxonomy": (folder / recipe.taxonomy).resolve()})
 

@@ -1,12 +1,12 @@
 """What a label is, and the file taxonomy.toml that lists a model's labels."""
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from shared.errors import ArtifactError
+from shared.toml_file import read_toml
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
@@ -74,9 +74,4 @@ def load_taxonomy(path: Path) -> Taxonomy:
     Raises:
         ArtifactError: the file is missing, is not TOML or breaks a rule above.
     """
-    try:
-        return Taxonomy.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise ArtifactError(f"{path} is missing: it lists the labels of the model") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
-        raise ArtifactError(f"{path} is not a valid taxonomy: {error}") from None
+    return read_toml(Taxonomy, path, "taxonomy", ArtifactError, ": it lists the labels of the model")

@@ -1,6 +1,7 @@
 """A miniature of everything: twelve rows, a recipe of seconds, one training for the whole session."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from pipeline import training
 from pipeline.prepare import prepare
 from pipeline.recipe import Recipe, load_recipe
-from pipeline.rows import write_rows
+from pipeline.rows import SPLITS, write_rows
 from pipeline.train import run
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +74,12 @@ map = {{ "央行" = "货币政策", "市场" = "股市", "生活" = "其他" }}
 
 def write_jsonl(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def copy_rows(work: Path, folder: Path) -> None:
+    """Prepared rows, for a run of their own."""
+    for split in SPLITS:
+        shutil.copy(work / f"{split}.jsonl", folder)
 
 
 def killed_at(which: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:

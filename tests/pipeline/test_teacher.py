@@ -20,7 +20,7 @@ from pipeline.teacher import Opinion, labelled, taught, word_vectors
 from pipeline.train import make_model, make_tokenizer, run
 from shared.errors import RecipeError
 from shared.taxonomy import load_taxonomy
-from tests.pipeline.conftest import NEWS, killed_at
+from tests.pipeline.conftest import NEWS, copy_rows, killed_at
 from tests.pipeline.test_encoder import write_packed
 from worker.engine.artifact import open_artifact
 from worker.engine.prompt import Prompt
@@ -143,8 +143,7 @@ def test_a_lesson_of_some_rows_is_about_those() -> None:
 def test_without_scikit_learn_the_way_to_it_is_told(
     with_teacher: Recipe, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for split in ("train", "calibration", "held_out", "unlabelled"):
-        (tmp_path / f"{split}.jsonl").write_bytes((work / f"{split}.jsonl").read_bytes())
+    copy_rows(work, tmp_path)
     monkeypatch.setitem(sys.modules, "pipeline.ngrams", None)
     asked = with_teacher.teacher.model_copy(update={"ngrams": 0.3})
     with pytest.raises(RecipeError, match=r"pip install -r requirements-train\.txt"):
@@ -166,8 +165,7 @@ def test_pieces_begin_with_the_vectors_of_their_text(
 def test_a_training_with_a_teacher_that_is_killed_reuses_what_is_done_and_ends_in_the_same_weights(
     with_teacher: Recipe, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for split in ("train", "calibration", "held_out", "unlabelled"):
-        (tmp_path / f"{split}.jsonl").write_bytes((work / f"{split}.jsonl").read_bytes())
+    copy_rows(work, tmp_path)
     short = with_teacher.model_copy(
         update={
             "training": with_teacher.training.model_copy(update={"label_epochs": 2.0, "lm_epochs": 0.0}),

@@ -22,7 +22,7 @@ from pipeline.train import lengths, make_model, make_tokenizer, run
 from shared.errors import ArtifactError
 from shared.settings import Settings
 from shared.taxonomy import load_taxonomy
-from tests.pipeline.conftest import killed_at
+from tests.pipeline.conftest import copy_rows, killed_at
 from worker.engine.artifact import open_artifact
 from worker.engine.labels import LabelSet, labels_of
 from worker.engine.model import load_tokenizer
@@ -78,8 +78,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     artifact: Path, recipe: Recipe, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kill comes in the middle of the label phase, after a checkpoint."""
-    for split in ("train", "calibration", "held_out", "unlabelled"):
-        shutil.copy(work / f"{split}.jsonl", tmp_path)
+    copy_rows(work, tmp_path)
     killed_at(13, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         run(recipe, tmp_path, tmp_path / "out")

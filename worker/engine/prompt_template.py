@@ -1,13 +1,13 @@
 """The file prompt.toml: what stands around an item, and what is answered."""
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from shared.errors import ArtifactError
+from shared.toml_file import read_toml
 from worker.engine.question_template import QuestionTemplate
 
 LABEL = "{label}"
@@ -100,9 +100,6 @@ def load_template(path: Path) -> PromptTemplate:
     Raises:
         ArtifactError: the file is missing, is not TOML or breaks a rule above.
     """
-    try:
-        return PromptTemplate.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise ArtifactError(f"{path} is missing: it holds the prompt of the model") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
-        raise ArtifactError(f"{path} is not a valid prompt template: {error}") from None
+    return read_toml(
+        PromptTemplate, path, "prompt template", ArtifactError, ": it holds the prompt of the model"
+    )
