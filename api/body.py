@@ -127,8 +127,14 @@ def _explain(error: ValidationError) -> ApiError:
     if problem["type"] == "extra_forbidden":
         return ApiError(400, "unknown_field", f"'{param}' is not a field of this request; remove it.", param)
     if problem["type"] in ("string_too_short", "too_short"):
-        return ApiError(400, "empty_input", f"'{param}' is empty; it must not be.", param)
+        return ApiError(400, "empty_input", f"'{param}' {_too_short(problem.get('ctx', {}))}", param)
     return ApiError(400, "invalid_value", f"'{param}': {_reason(problem)}.", param)
+
+
+def _too_short(sizes: Mapping[str, Any]) -> str:
+    if found := sizes.get("actual_length"):
+        return f"has {found}; at least {sizes['min_length']} are needed."
+    return "is empty; it must not be."
 
 
 def _reason(problem: Mapping[str, Any]) -> str:

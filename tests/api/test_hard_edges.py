@@ -174,3 +174,11 @@ def test_a_refusal_keeps_what_other_origins_need_to_read_it(make_client, client:
     refused = make_client(cors_origins=HERE).post(CLASSIFY, json={}, headers={"Origin": HERE})
     assert (refused.status_code, refused.headers["Access-Control-Allow-Origin"]) == (400, HERE)
     assert json.loads(refused.data)["error"]["param"] == "input"
+
+
+def test_one_label_is_not_said_to_be_none(client: FlaskClient):
+    told = [
+        client.post(CLASSIFY, json={"input": "央行", "labels": labels}).get_json()["error"]["message"]
+        for labels in ([], ["a"])
+    ]
+    assert told == ["'labels' is empty; it must not be.", "'labels' has 1; at least 2 are needed."]
