@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 
 from shared.errors import WiredeskError
 
@@ -23,8 +24,20 @@ def read_toml(
         error: the file is missing, is not TOML or breaks a rule of the model.
     """
     try:
-        return model.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        # as JSON, whose strict mode takes an array for a tuple, but no "yes" for true
+        return model.model_validate_json(to_json(tomllib.loads(path.read_text("utf-8"))), strict=True)
     except FileNotFoundError:
         raise error(f"{path} is missing{holds}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as problem:
+    except ValidationError as problem:
+        raise error(f"{path} is not a valid {what}: {_told(problem)}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise error(f"{path} is not a valid {what}: {problem}") from None
+
+
+def _told(problem: ValidationError) -> str:
+    """Each wrong field and what is wrong with it."""
+    faults = []
+    for one in problem.errors(include_url=False):
+        field, fault = ".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")
+        faults.append(f"{field}: {fault}" if field else fault)
+    return "; ".join(faults)

@@ -1,13 +1,14 @@
 """The prompt: news is data, whatever it holds."""
 
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 
 from shared.errors import ArtifactError, EmptyItem
 from tests.engine.tiny import TEMPLATE, tiny_tokenizer
 from worker.engine.prompt import Prompt
-from worker.engine.prompt_template import PromptTemplate
+from worker.engine.prompt_template import PromptTemplate, load_template
 
 TOKENIZER = tiny_tokenizer()
 PROMPT = Prompt(TEMPLATE, TOKENIZER)
@@ -75,6 +76,22 @@ def test_labels_of_requests_need_the_end_of_turn():
 def test_a_template_that_cannot_work_is_refused(fields: dict):
     with pytest.raises(ValueError, match=r"exactly once|greater than"):
         PromptTemplate(**fields)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('score_end = "no"', "score_end: Input should be a valid boolean$"),
+        ('user = "no slot"', r"user: must contain \{item\} exactly once$"),
+        ("item_token = 9", "item_token: Extra inputs are not permitted$"),
+    ],
+)
+def test_a_wrong_line_of_the_file_is_refused_in_one_line_that_names_the_field(
+    line: str, says: str, tmp_path: Path
+):
+    (tmp_path / "prompt.toml").write_text(line, encoding="utf-8")
+    with pytest.raises(ArtifactError, match=f"is not a valid prompt template: {says}"):
+        load_template(tmp_path / "prompt.toml")
 
 
 @pytest.mark.parametrize(
