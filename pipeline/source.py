@@ -46,6 +46,8 @@ class Source(Part):
         slots: a field for each slot, instead of `label`.
         published: field of the label set as its authors published it, for measures over label sets.
         labels_file: ids and labels in a file of their own, joined by `id`.
+        corrections: ids and labels that someone decided by reading, in a file beside the recipe; they are the
+            taxonomy's, and go before `rulings`, `map` and `drop`.
         map: label of the source -> label of the taxonomy; without it labels are used as they are.
         rulings: looked at before `map` and `drop`, the first that applies decides.
         drop: labels of the source whose rows are left out.
@@ -67,6 +69,7 @@ class Source(Part):
     slots: dict[str, str] = Field(default_factory=dict)
     published: str | None = None
     labels_file: str | None = None
+    corrections: str | None = None
     map: dict[str, str] | None = None
     rulings: tuple[Ruling, ...] = ()
     drop: tuple[str, ...] = ()

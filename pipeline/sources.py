@@ -29,7 +29,8 @@ def rows_of(
         RecipeError: the file cannot be read, or holds labels that nothing knows; names file and rows.
     """
     base = data if source.beside == "data" else recipe.folder
-    joined = _joined_labels(source, base)
+    joined = _labels_by_id(base / source.labels_file, source.label) if source.labels_file else None
+    corrected = _labels_by_id(recipe.folder / source.corrections, "label") if source.corrections else {}
     values = read_table(base / source.file, _needs(source, taxonomy))
     is_held_out = _splitter(source, values)
     reader = LabelReader(source, taxonomy, recipe)
@@ -43,7 +44,8 @@ def rows_of(
             findings.left_out["no text"] += 1
             continue
         given = joined[value["id"]] if joined is not None else reader.given(value)
-        answers = reader.answers(given, text)
+        correct = corrected.get(value.get("id"))
+        answers = reader.answers(given, text) if correct is None else reader.answers(correct, None)
         if isinstance(answers, Unknown):
             unknown.append(f"row {number}: label {answers.name!r}")
             continue
@@ -82,8 +84,12 @@ class LabelReader:
             return [value.get(field) for field in self._source.slots.values()]
         return value.get(self._source.label)
 
-    def answers(self, given: Any, text: str) -> list[str] | Unknown:
-        """The right answers, best first; none where the recipe drops the row or a slot has no value."""
+    def answers(self, given: Any, text: str | None) -> list[str] | Unknown:
+        """The right answers, best first; none where the recipe drops the row or a slot has no value.
+
+        Args:
+            text: for the recipe's rulings; None when `given` is the taxonomy's already.
+        """
         if not self._slots:
             label = self._mapped(str(given), text)
             return Unknown(str(given)) if label and label not in self._names else [label] if label else []
@@ -97,8 +103,10 @@ class LabelReader:
             self._template.fill(**dict(zip(self._slots, chosen, strict=True))) for chosen in product(*found)
         ]
 
-    def _mapped(self, given: str, text: str) -> str:
+    def _mapped(self, given: str, text: str | None) -> str:
         """The taxonomy's label; "" for one that the recipe drops; `given` when nothing maps it."""
+        if text is None:
+            return given
         for ruling in self._source.rulings:
             if ruling.applies(given, text):
                 return ruling.label
@@ -121,14 +129,11 @@ def _needs(source: Source, taxonomy: Taxonomy) -> list[str]:
             f"source {source.name!r}: slots must name a field for each of {', '.join(taxonomy.slots)}"
         )
     more = [field for field in (source.published, source.held_out_field) if field]
-    return [source.text, *labels, *more, *(["id"] if source.labels_file else [])]
+    return [source.text, *labels, *more, *(["id"] if source.labels_file or source.corrections else [])]
 
 
-def _joined_labels(source: Source, base: Path) -> dict[Any, Any] | None:
-    if source.labels_file is None:
-        return None
-    rows = read_table(base / source.labels_file, ["id", source.label])
-    return {value["id"]: value[source.label] for _, value in rows}
+def _labels_by_id(path: Path, field: str) -> dict[Any, Any]:
+    return {value["id"]: value[field] for _, value in read_table(path, ["id", field])}
 
 
 def _splitter(source: Source, values: Sequence[Numbered]) -> Callable[[int, str], bool]:

@@ -80,6 +80,26 @@ def test_a_ruling_decides_before_the_map_and_dropped_rows_keep_their_text_when_a
     ]
 
 
+def test_corrections_decide_before_rulings_and_drop(tmp_path: Path) -> None:
+    more = (
+        '\nkeep_dropped = true\ndrop = ["杂"]\ncorrections = "read.jsonl"\n'
+        'rulings = [{pattern = "比特币", label = "数字货币"}]\n'
+    )
+    recipe = load_recipe(write_recipe(tmp_path, lambda text: text + more))
+    rows = [("1", "比特币公司上市", "市场"), ("2", "央行降准", "杂"), ("3", "随便说说", "杂")]
+    write_jsonl(tmp_path / "news.jsonl", [{"id": i, "text": text, "label": label} for i, text, label in rows])
+    write_jsonl(tmp_path / "read.jsonl", [{"id": "1", "label": "股市"}, {"id": "2", "label": "货币政策"}])
+    assert [row.label for row in prepare(recipe, tmp_path)] == ["股市", "货币政策", ""]
+
+
+def test_a_correction_that_the_taxonomy_lacks_is_refused(tmp_path: Path) -> None:
+    recipe = load_recipe(write_recipe(tmp_path, lambda text: text + '\ncorrections = "read.jsonl"\n'))
+    write_jsonl(tmp_path / "news.jsonl", [{"id": "1", "text": "央行降准", "label": "央行"}])
+    write_jsonl(tmp_path / "read.jsonl", [{"id": "1", "label": "央行"}])
+    with pytest.raises(RecipeError, match=r"news\.jsonl, row 1: label '央行'"):
+        prepare(recipe, tmp_path)
+
+
 def test_preparing_twice_gives_the_same_files(recipe: Recipe, data: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         write_rows(prepare(recipe, data), tmp_path / name)
