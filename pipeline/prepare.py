@@ -15,7 +15,7 @@ from pipeline.inventory import Inventory
 from pipeline.near import near_pairs
 from pipeline.recipe import Recipe, load_recipe
 from pipeline.rows import SPLITS, Row, key, read_rows, write_rows
-from pipeline.sources import rows_of
+from pipeline.sources import files_of, rows_of
 from pipeline.tables import read_table
 from pipeline.tokenizer import train_tokenizer
 from shared.errors import WiredeskError
@@ -35,7 +35,8 @@ def prepare(recipe: Recipe, data: Path, findings: Findings | None = None) -> lis
     """
     findings = findings or Findings()
     taxonomy = load_taxonomy(recipe.taxonomy)
-    rows = [row for source in recipe.sources for row in rows_of(source, recipe, data, taxonomy, findings)]
+    sources = files_of(recipe, data)
+    rows = [row for source in sources for row in rows_of(source, recipe, data, taxonomy, findings)]
     rows.sort(key=lambda row: KEPT_FIRST.index(row.split))
     return _without_near(_without_copies(rows, _excluded(recipe, data), findings), recipe, findings)
 
@@ -43,7 +44,8 @@ def prepare(recipe: Recipe, data: Path, findings: Findings | None = None) -> lis
 def ensure_prepared(recipe: Recipe, data: Path, work: Path) -> None:
     """Prepare unless `work` holds rows that were prepared with the same sources."""
     made_from = work / "sources.json"
-    wanted = recipe.model_dump(mode="json", include={"sources", "exclude", "near_duplicates"})
+    wanted = recipe.model_dump(mode="json", include={"exclude", "near_duplicates"})
+    wanted["sources"] = [source.model_dump(mode="json") for source in files_of(recipe, data)]
     written = json.dumps(wanted, ensure_ascii=False)
     if not made_from.is_file() or made_from.read_text(encoding="utf-8") != written:
         findings = Findings()

@@ -1,9 +1,13 @@
 """A source of labelled texts, as a recipe describes it."""
 
 import re
+from glob import has_magic
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from shared.errors import RecipeError
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -40,6 +44,7 @@ class Source(Part):
     """One file of labelled texts: .jsonl, .csv or .parquet.
 
     Attributes:
+        file: relative path, or a pattern as in a shell (`*.jsonl`) that stands for all files it matches.
         beside: where `file` lies: in the folder given as --data, or beside the recipe.
         label: field of the label; where the taxonomy has slots, of a list of values (or a text that joins
             them as the answer does), of which each slot takes the ones that it knows.
@@ -86,3 +91,16 @@ class Source(Part):
         if (self.held_out_by in ("time", "source")) != (self.held_out_field is not None):
             raise ValueError('held_out_field goes with held_out_by = "time" or "source", and they need it')
         return self
+
+    def files(self, folder: Path) -> list["Source"]:
+        """This source, or one for each file that its pattern matches.
+
+        Raises:
+            RecipeError: it matches none.
+        """
+        if not has_magic(self.file):
+            return [self]
+        found = sorted(str(path.relative_to(folder)) for path in folder.glob(self.file))
+        if not found:
+            raise RecipeError(f"source {self.name!r}: no file in {folder} matches {self.file}")
+        return [self.model_copy(update={"file": file}) for file in found]

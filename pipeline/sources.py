@@ -20,6 +20,15 @@ NO_ANSWER = "dropped by the recipe, or no value for a slot"
 MOST_NAMED = 20  # unknown labels named in one refusal
 
 
+def files_of(recipe: Recipe, data: Path) -> list[Source]:
+    """The recipe's sources, one for each file."""
+    return [one for source in recipe.sources for one in source.files(folder_of(source, recipe, data))]
+
+
+def folder_of(source: Source, recipe: Recipe, data: Path) -> Path:
+    return data if source.beside == "data" else recipe.folder
+
+
 def rows_of(
     source: Source, recipe: Recipe, data: Path, taxonomy: Taxonomy, findings: Findings
 ) -> Iterator[Row]:
@@ -28,7 +37,7 @@ def rows_of(
     Raises:
         RecipeError: the file cannot be read, or holds labels that nothing knows; names file and rows.
     """
-    base = data if source.beside == "data" else recipe.folder
+    base = folder_of(source, recipe, data)
     joined = _labels_by_id(base / source.labels_file, source.label) if source.labels_file else None
     corrected = _labels_by_id(recipe.folder / source.corrections, "label") if source.corrections else {}
     values = read_table(base / source.file, _needs(source, taxonomy))

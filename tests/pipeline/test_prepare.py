@@ -100,6 +100,17 @@ def test_a_correction_that_the_taxonomy_lacks_is_refused(tmp_path: Path) -> None
         prepare(recipe, tmp_path)
 
 
+def test_a_pattern_stands_for_all_files_that_it_matches_and_a_new_one_is_noticed(tmp_path: Path) -> None:
+    recipe = load_recipe(write_recipe(tmp_path, lambda text: text.replace("news.jsonl", "desk*.jsonl")))
+    with pytest.raises(RecipeError, match=r"no file in .* matches desk\*\.jsonl"):
+        prepare(recipe, tmp_path)
+    write_jsonl(tmp_path / "desk1.jsonl", [{"text": "央行降准", "label": "央行"}])
+    ensure_prepared(recipe, tmp_path, tmp_path / "work")
+    write_jsonl(tmp_path / "desk2.jsonl", [{"text": "央行降息", "label": "央行"}])
+    ensure_prepared(recipe, tmp_path, tmp_path / "work")
+    assert [row.id for row in read_rows(tmp_path / "work", "train")] == ["desk1.jsonl:1", "desk2.jsonl:1"]
+
+
 def test_preparing_twice_gives_the_same_files(recipe: Recipe, data: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         write_rows(prepare(recipe, data), tmp_path / name)
