@@ -23,7 +23,7 @@ PACKAGES = ("torch", "transformers", "tokenizers", "safetensors")
 COMMANDS = {  # an artifact's life, in order
     "prepare": "",
     "train": "",
-    "calibrate": " --types fp32,bf16,int8,nf4 --precision 0.9 --precision 0.95",
+    "calibrate": " --types fp32,bf16,int8,nf4 --bias --precision 0.9 --precision 0.95",
     "evaluate": "",
 }
 
