@@ -56,7 +56,8 @@ def rows_of(
         correct = corrected.get(value.get("id"))
         answers = reader.answers(given, text) if correct is None else reader.answers(correct, None)
         if isinstance(answers, Unknown):
-            unknown.append(f"row {number}: label {answers.name!r}")
+            whose = f" of {source.corrections}" if correct is not None else ""
+            unknown.append(f"row {number}: label {answers.name!r}{whose}")
             continue
         if not answers:
             findings.left_out[NO_ANSWER + (", text kept" if source.keep_dropped else "")] += 1

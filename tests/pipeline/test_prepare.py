@@ -96,7 +96,7 @@ def test_a_correction_that_the_taxonomy_lacks_is_refused(tmp_path: Path) -> None
     recipe = load_recipe(write_recipe(tmp_path, lambda text: text + '\ncorrections = "read.jsonl"\n'))
     write_jsonl(tmp_path / "news.jsonl", [{"id": "1", "text": "央行降准", "label": "央行"}])
     write_jsonl(tmp_path / "read.jsonl", [{"id": "1", "label": "央行"}])
-    with pytest.raises(RecipeError, match=r"news\.jsonl, row 1: label '央行'"):
+    with pytest.raises(RecipeError, match=r"news\.jsonl, row 1: label '央行' of read\.jsonl"):
         prepare(recipe, tmp_path)
 
 
