@@ -31,7 +31,7 @@ same `--items`, `python -m bench.baseline --data DIR` sets a linear baseline on 
 
 {figures}
 
-{about_figures}Probabilities are divided by one temperature, fitted on rows that no figure is of.
+{about_figures}Probabilities are calibrated (`calibration.json`) by rows that no figure is of.
 
 ## Limits
 {limits}- It reads the start and the end of long texts, {item_tokens} pieces in all.

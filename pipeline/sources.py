@@ -39,8 +39,11 @@ def rows_of(
     """
     base = folder_of(source, recipe, data)
     joined = _labels_by_id(base / source.labels_file, source.label) if source.labels_file else None
-    corrected = _labels_by_id(recipe.folder / source.corrections, "label") if source.corrections else {}
+    read = _labels_by_id(recipe.folder / source.corrections, "label") if source.corrections else {}
+    corrected = {str(identity): label for identity, label in read.items()}
     values = read_table(base / source.file, _needs(source, taxonomy))
+    if lost := len(corrected.keys() - {str(value.get("id")) for _, value in values}):
+        findings.left_out[f"correction without a row in {source.file}"] += lost
     is_held_out = _splitter(source, values)
     reader = LabelReader(source, taxonomy, recipe)
     unknown: list[str] = []
@@ -53,7 +56,7 @@ def rows_of(
             findings.left_out["no text"] += 1
             continue
         given = joined[value["id"]] if joined is not None else reader.given(value)
-        correct = corrected.get(value.get("id"))
+        correct = corrected.get(str(value.get("id")))
         answers = reader.answers(given, text) if correct is None else reader.answers(correct, None)
         if isinstance(answers, Unknown):
             whose = f" of {source.corrections}" if correct is not None else ""

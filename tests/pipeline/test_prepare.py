@@ -92,6 +92,15 @@ def test_corrections_decide_before_rulings_and_drop(tmp_path: Path) -> None:
     assert [row.label for row in prepare(recipe, tmp_path)] == ["股市", "货币政策", ""]
 
 
+def test_ids_of_corrections_are_compared_as_text_and_those_of_no_row_are_counted(tmp_path: Path) -> None:
+    recipe = load_recipe(write_recipe(tmp_path, lambda text: text + '\ncorrections = "read.jsonl"\n'))
+    write_jsonl(tmp_path / "news.jsonl", [{"id": 1, "text": "央行降准", "label": "市场"}])
+    write_jsonl(tmp_path / "read.jsonl", [{"id": "1", "label": "股市"}, {"id": "9", "label": "股市"}])
+    findings = Findings()
+    assert [row.label for row in prepare(recipe, tmp_path, findings)] == ["股市"]
+    assert findings.left_out["correction without a row in news.jsonl"] == 1
+
+
 def test_a_correction_that_the_taxonomy_lacks_is_refused(tmp_path: Path) -> None:
     recipe = load_recipe(write_recipe(tmp_path, lambda text: text + '\ncorrections = "read.jsonl"\n'))
     write_jsonl(tmp_path / "news.jsonl", [{"id": "1", "text": "央行降准", "label": "央行"}])
