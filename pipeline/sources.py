@@ -39,24 +39,22 @@ def rows_of(
     """
     base = folder_of(source, recipe, data)
     joined = _labels_by_id(base / source.labels_file, source.label) if source.labels_file else None
-    read = _labels_by_id(recipe.folder / source.corrections, "label") if source.corrections else {}
-    corrected = {str(identity): label for identity, label in read.items()}
     values = read_table(base / source.file, _needs(source, taxonomy))
-    if lost := len(corrected.keys() - {str(value.get("id")) for _, value in values}):
-        findings.left_out[f"correction without a row in {source.file}"] += lost
+    corrected = _corrections(source, recipe, values, findings)
     is_held_out = _splitter(source, values)
     reader = LabelReader(source, taxonomy, recipe)
     unknown: list[str] = []
     for place, (number, value) in enumerate(values):
         text = clean(str(value.get(source.text) or ""))
-        if joined is not None and value.get("id") not in joined:
+        identity = str(value.get("id", f"{Path(source.file).name}:{number}"))
+        if joined is not None and identity not in joined:
             findings.left_out["no label in the file of labels"] += 1
             continue
         if not key(text):
             findings.left_out["no text"] += 1
             continue
-        given = joined[value["id"]] if joined is not None else reader.given(value)
-        correct = corrected.get(str(value.get("id")))
+        given = joined[identity] if joined is not None else reader.given(value)
+        correct = corrected.get(identity)
         answers = reader.answers(given, text) if correct is None else reader.answers(correct, None)
         if isinstance(answers, Unknown):
             whose = f" of {source.corrections}" if correct is not None else ""
@@ -67,7 +65,6 @@ def rows_of(
         split = _split(text, source, is_held_out(place, text)) if answers else "unlabelled"
         if answers or source.keep_dropped:
             text = text if split == "held_out" or place_of(text, "link") < LINKS_KEPT else without_links(text)
-            identity = str(value.get("id", f"{Path(source.file).name}:{number}"))
             published = tuple(map(str, value[source.published])) if source.published else ()
             label, *also = answers or [""]
             yield Row(identity, text, label, source.group, split, source.repeat, tuple(also), published)
@@ -145,8 +142,21 @@ def _needs(source: Source, taxonomy: Taxonomy) -> list[str]:
     return [source.text, *labels, *more, *(["id"] if source.labels_file or source.corrections else [])]
 
 
-def _labels_by_id(path: Path, field: str) -> dict[Any, Any]:
-    return {value["id"]: value[field] for _, value in read_table(path, ["id", field])}
+def _labels_by_id(path: Path, field: str) -> dict[str, Any]:
+    """Ids as text: a .csv has no numbers."""
+    return {str(value["id"]): value[field] for _, value in read_table(path, ["id", field])}
+
+
+def _corrections(
+    source: Source, recipe: Recipe, values: Sequence[Numbered], findings: Findings
+) -> dict[str, Any]:
+    """The labels that someone decided by reading; takes down how many of them no row has."""
+    if source.corrections is None:
+        return {}
+    corrected = _labels_by_id(recipe.folder / source.corrections, "label")
+    if lost := len(corrected.keys() - {str(value.get("id")) for _, value in values}):
+        findings.left_out[f"correction without a row in {source.file}"] += lost
+    return corrected
 
 
 def _splitter(source: Source, values: Sequence[Numbered]) -> Callable[[int, str], bool]:

@@ -80,46 +80,6 @@ def test_a_ruling_decides_before_the_map_and_dropped_rows_keep_their_text_when_a
     ]
 
 
-def test_corrections_decide_before_rulings_and_drop(tmp_path: Path) -> None:
-    more = (
-        '\nkeep_dropped = true\ndrop = ["杂"]\ncorrections = "read.jsonl"\n'
-        'rulings = [{pattern = "比特币", label = "数字货币"}]\n'
-    )
-    recipe = load_recipe(write_recipe(tmp_path, lambda text: text + more))
-    rows = [("1", "比特币公司上市", "市场"), ("2", "央行降准", "杂"), ("3", "随便说说", "杂")]
-    write_jsonl(tmp_path / "news.jsonl", [{"id": i, "text": text, "label": label} for i, text, label in rows])
-    write_jsonl(tmp_path / "read.jsonl", [{"id": "1", "label": "股市"}, {"id": "2", "label": "货币政策"}])
-    assert [row.label for row in prepare(recipe, tmp_path)] == ["股市", "货币政策", ""]
-
-
-def test_ids_of_corrections_are_compared_as_text_and_those_of_no_row_are_counted(tmp_path: Path) -> None:
-    recipe = load_recipe(write_recipe(tmp_path, lambda text: text + '\ncorrections = "read.jsonl"\n'))
-    write_jsonl(tmp_path / "news.jsonl", [{"id": 1, "text": "央行降准", "label": "市场"}])
-    write_jsonl(tmp_path / "read.jsonl", [{"id": "1", "label": "股市"}, {"id": "9", "label": "股市"}])
-    findings = Findings()
-    assert [row.label for row in prepare(recipe, tmp_path, findings)] == ["股市"]
-    assert findings.left_out["correction without a row in news.jsonl"] == 1
-
-
-def test_a_correction_that_the_taxonomy_lacks_is_refused(tmp_path: Path) -> None:
-    recipe = load_recipe(write_recipe(tmp_path, lambda text: text + '\ncorrections = "read.jsonl"\n'))
-    write_jsonl(tmp_path / "news.jsonl", [{"id": "1", "text": "央行降准", "label": "央行"}])
-    write_jsonl(tmp_path / "read.jsonl", [{"id": "1", "label": "央行"}])
-    with pytest.raises(RecipeError, match=r"news\.jsonl, row 1: label '央行' of read\.jsonl"):
-        prepare(recipe, tmp_path)
-
-
-def test_a_pattern_stands_for_all_files_that_it_matches_and_a_new_one_is_noticed(tmp_path: Path) -> None:
-    recipe = load_recipe(write_recipe(tmp_path, lambda text: text.replace("news.jsonl", "desk*.jsonl")))
-    with pytest.raises(RecipeError, match=r"no file in .* matches desk\*\.jsonl"):
-        prepare(recipe, tmp_path)
-    write_jsonl(tmp_path / "desk1.jsonl", [{"text": "央行降准", "label": "央行"}])
-    ensure_prepared(recipe, tmp_path, tmp_path / "work")
-    write_jsonl(tmp_path / "desk2.jsonl", [{"text": "央行降息", "label": "央行"}])
-    ensure_prepared(recipe, tmp_path, tmp_path / "work")
-    assert [row.id for row in read_rows(tmp_path / "work", "train")] == ["desk1.jsonl:1", "desk2.jsonl:1"]
-
-
 def test_preparing_twice_gives_the_same_files(recipe: Recipe, data: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         write_rows(prepare(recipe, data), tmp_path / name)
