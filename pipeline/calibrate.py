@@ -12,36 +12,22 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-from pipeline.calibration import halve, logits_of, truth_of
-from pipeline.fitting import Fit, above, fit, judge, probabilities, threshold
+from pipeline.calibration import halve
 from pipeline.items import read_items
 from pipeline.prepare import arguments, ensure_prepared
 from pipeline.recipe import Recipe, load_recipe, progress
+from pipeline.refitting import Result, refit, told
 from pipeline.rows import Row, read_rows
 from shared.errors import WiredeskError
 from shared.settings import Settings
 from worker.engine.artifact import open_artifact
-from worker.engine.calibration import Abstention, Calibration, Scale
-from worker.engine.labels import LabelSet
-from worker.engine.question import Question
+from worker.engine.calibration import Calibration
 from worker.engine.transformers_engine import TransformersEngine
 
 TYPES = ("fp32", "bf16", "int8", "nf4")
-LINE = "{:<6}{:>12} {:>7}{:>9}{:>8}{:>8}{:>8}"
-
-
-@dataclass(frozen=True)
-class Result:
-    """One data type: its scale, the reporting half without and with it, and the thresholds."""
-
-    scale: Scale
-    before: Fit
-    after: Fit
-    abstain: tuple[Abstention, ...]
-    unreachable: tuple[float, ...]
 
 
 def calibrate(
@@ -60,10 +46,11 @@ def calibrate(
     """
     halves = halve(rows)
     results = {}
+    known = open_artifact(artifact).calibration
     for data_type in types:
         settings = Settings(model=str(artifact), quantization=data_type, torch_threads=threads)
         question = TransformersEngine.load(settings).question
-        results[data_type] = _fitted(question, *halves, with_bias, precisions)
+        results[data_type] = refit(question, halves, known, data_type, with_bias, precisions)
     store(artifact, results)
     return results
 
@@ -86,58 +73,6 @@ def store(artifact: Path, results: dict[str, Result]) -> None:
 
 def kept(result: Result) -> list[dict[str, float]]:
     return [one.model_dump() for one in result.abstain]
-
-
-def _fitted(
-    question: Question,
-    fitting: Sequence[Row],
-    reporting: Sequence[Row],
-    with_bias: bool,
-    wished: Sequence[float],
-) -> Result:
-    labels = question.labels
-    learn, learn_truth = logits_of(question, fitting), truth_of(labels, fitting)
-    check, check_truth = logits_of(question, reporting), truth_of(labels, reporting)
-    scale = fit(learn, learn_truth, labels, with_bias)
-    fitted, checked = (probabilities(logits, scale, labels) for logits in (learn, check))
-    abstain, unreachable = [], []
-    for precision in wished if isinstance(labels, LabelSet) else ():
-        least = threshold(fitted, learn_truth, precision)
-        if least is None:
-            unreachable.append(precision)
-            continue
-        least = int(least * 10_000) / 10_000
-        coverage, reached = above(checked, check_truth, least)
-        abstain.append(
-            Abstention(
-                precision=precision,
-                threshold=least,
-                coverage=round(coverage, 4),
-                reached=round(reached, 4),
-                items=len(reporting),
-            )
-        )
-    before = judge(probabilities(check, Scale(), labels), check_truth, labels)
-    return Result(scale, before, judge(checked, check_truth, labels), tuple(abstain), tuple(unreachable))
-
-
-def told(results: dict[str, Result]) -> str:
-    """For a person at a terminal."""
-    lines = [LINE.format("type", "temperature", "", "accuracy", "nll", "Brier", "ECE")]
-    for data_type, result in results.items():
-        for when, one in (("before", result.before), ("after", result.after)):
-            temperature = "1" if when == "before" else str(result.scale.temperature)
-            shares = (f"{value:.3f}" for value in (one.accuracy, one.nll, one.brier, one.ece))
-            lines.append(LINE.format(data_type, temperature, when, *shares))
-        if result.after.nll > result.before.nll:
-            lines.append(f"{data_type}: fitted to one half, the other half fits worse; more rows are needed")
-        lines += [
-            f"{data_type}: abstain_below {one.threshold} answers {one.coverage:.1%} of {one.items} rows, "
-            f"{one.reached:.1%} of them right (wished {one.precision:.1%})"
-            for one in result.abstain
-        ]
-        lines += [f"{data_type}: no threshold reaches {share:.1%}" for share in result.unreachable]
-    return "\n".join(lines)
 
 
 def main(given: Sequence[str] | None = None) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from pipeline.label_reader import listed
 from pipeline.rows import Row
 from pipeline.sources import place_of
 from shared.errors import RecipeError
@@ -82,7 +83,7 @@ def halve(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     if min(len(fitting), len(reporting)) < FEWEST:
         raise RecipeError(
             f"{len(fitting)} rows to fit and {len(reporting)} to report on are too few; each half needs "
-            f"{FEWEST}: raise `calibration` in the recipe, or give --items"
+            f"{FEWEST}, so bring some {FEWEST * 5 // 2}: by --items, or raise `calibration` in the recipe"
         )
     return fitting, reporting
 
@@ -110,6 +111,8 @@ def truth_of(labels: AnyLabels, rows: Sequence[Row]) -> torch.Tensor:
         right = row.published if isinstance(labels, MultiLabels) else (row.label, *row.also)
         for name in right:
             if name not in place:
-                raise RecipeError(f"row {row.id}: {name!r} is not among the artifact's labels")
+                raise RecipeError(
+                    f"row {row.id}: {name!r} is not among the artifact's labels: {listed(labels.names)}"
+                )
             truth[number, place[name]] = 1 if isinstance(labels, MultiLabels) else 1 / len(right)
     return truth

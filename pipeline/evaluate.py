@@ -18,7 +18,7 @@ from pipeline.answers import Outcome, classify, read_predictions, timed, write_p
 from pipeline.card import card
 from pipeline.compare import HEAD, differences
 from pipeline.figures import Figures, SetFigures
-from pipeline.items import items_like, read_items, refuse_leaks
+from pipeline.items import items_like, read_items, refuse_leaks, refuse_unknown
 from pipeline.measures import as_metrics, figures_of, sets_of, told
 from pipeline.prepare import arguments, ensure_prepared
 from pipeline.publish import write_json
@@ -66,6 +66,7 @@ def measure(artifact: Path, rows: Sequence[Row], options: argparse.Namespace) ->
     shown: dict[str, list[Outcome]] = {}
     for data_type in options.types:
         engine = load(artifact, data_type, options.threads)
+        refuse_unknown(rows, engine.describe().labels)
         measured[data_type], sets[data_type] = {}, {}
         for group in dict.fromkeys(row.group for row in rows):
             outcomes, rate = timed(engine, [row for row in rows if row.group == group])

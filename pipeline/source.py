@@ -92,6 +92,15 @@ class Source(Part):
             raise ValueError('held_out_field goes with held_out_by = "time" or "source", and they need it')
         return self
 
+    @model_validator(mode="after")
+    def _joins_one_file(self) -> "Source":
+        if has_magic(self.file) and (self.labels_file or self.corrections):
+            raise ValueError(
+                "labels_file and corrections are joined by id, which several files may share: "
+                "give each file a [[sources]] of its own instead of a pattern"
+            )
+        return self
+
     def files(self, folder: Path) -> list["Source"]:
         """This source, or one for each file that its pattern matches.
 

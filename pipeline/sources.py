@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 from pipeline.findings import Findings
+from pipeline.label_reader import LabelReader, Unknown, corrections, labels_by_id, listed
 from pipeline.recipe import Recipe
 from pipeline.rows import Row, clean, key, without_links
 from pipeline.source import Source
@@ -17,7 +17,6 @@ from shared.taxonomy import Taxonomy
 
 LINKS_KEPT = 0.2  # of training rows: what is served may hold links, what is learned should not be links
 NO_ANSWER = "dropped by the recipe, or no value for a slot"
-MOST_NAMED = 20  # unknown labels named in one refusal
 
 
 def files_of(recipe: Recipe, data: Path) -> list[Source]:
@@ -38,11 +37,13 @@ def rows_of(
         RecipeError: the file cannot be read, or holds labels that nothing knows; names file and rows.
     """
     base = folder_of(source, recipe, data)
-    joined = _labels_by_id(base / source.labels_file, source.label) if source.labels_file else None
+    joined = labels_by_id(base / source.labels_file, source.label) if source.labels_file else None
     values = read_table(base / source.file, _needs(source, taxonomy))
-    corrected = _corrections(source, recipe, values, findings)
-    is_held_out = _splitter(source, values)
     reader = LabelReader(source, taxonomy, recipe)
+    corrected = corrections(source, recipe, reader)
+    if lost := len(corrected.keys() - {str(value.get("id")) for _, value in values}):
+        findings.left_out[f"correction without a row in {source.file}"] += lost
+    is_held_out = _splitter(source, values)
     unknown: list[str] = []
     for place, (number, value) in enumerate(values):
         text = clean(str(value.get(source.text) or ""))
@@ -54,11 +55,9 @@ def rows_of(
             findings.left_out["no text"] += 1
             continue
         given = joined[identity] if joined is not None else reader.given(value)
-        correct = corrected.get(identity)
-        answers = reader.answers(given, text) if correct is None else reader.answers(correct, None)
+        answers = corrected.get(identity) or reader.answers(given, text)
         if isinstance(answers, Unknown):
-            whose = f" of {source.corrections}" if correct is not None else ""
-            unknown.append(f"row {number}: label {answers.name!r}{whose}")
+            unknown.append(f"row {number}: label {answers.name!r}")
             continue
         if not answers:
             findings.left_out[NO_ANSWER + (", text kept" if source.keep_dropped else "")] += 1
@@ -70,59 +69,6 @@ def rows_of(
             yield Row(identity, text, label, source.group, split, source.repeat, tuple(also), published)
     if unknown:
         raise RecipeError(_refusal(source, unknown))
-
-
-class Unknown:
-    """A label that neither taxonomy nor recipe knows."""
-
-    def __init__(self, name: str):
-        self.name = name
-
-
-class LabelReader:
-    """What a source calls a row -> what the model shall answer."""
-
-    def __init__(self, source: Source, taxonomy: Taxonomy, recipe: Recipe):
-        self._source = source
-        self._names = set(taxonomy.names)
-        self._slots = taxonomy.slots
-        self._template = recipe.prompt
-
-    def given(self, value: dict[str, Any]) -> Any:
-        """The label field; with a field for each slot, a list of their values."""
-        if self._source.slots:
-            return [value.get(field) for field in self._source.slots.values()]
-        return value.get(self._source.label)
-
-    def answers(self, given: Any, text: str | None) -> list[str] | Unknown:
-        """The right answers, best first; none where the recipe drops the row or a slot has no value.
-
-        Args:
-            text: for the recipe's rulings; None when `given` is the taxonomy's already.
-        """
-        if not self._slots:
-            label = self._mapped(str(given), text)
-            return Unknown(str(given)) if label and label not in self._names else [label] if label else []
-        values = given.split(self._template.label_separator) if isinstance(given, str) else list(given or [])
-        mapped = [label for value in values if (label := self._mapped(str(value), text))]
-        for label in mapped:
-            if label not in self._names:
-                return Unknown(label)
-        found = [[label for label in mapped if label in known] for known in self._slots.values()]
-        return [
-            self._template.fill(**dict(zip(self._slots, chosen, strict=True))) for chosen in product(*found)
-        ]
-
-    def _mapped(self, given: str, text: str | None) -> str:
-        """The taxonomy's label; "" for one that the recipe drops; `given` when nothing maps it."""
-        if text is None:
-            return given
-        for ruling in self._source.rulings:
-            if ruling.applies(given, text):
-                return ruling.label
-        if given in self._source.drop:
-            return ""
-        return given if self._source.map is None else self._source.map.get(given, given)
 
 
 def place_of(text: str, purpose: str) -> float:
@@ -140,23 +86,6 @@ def _needs(source: Source, taxonomy: Taxonomy) -> list[str]:
         )
     more = [field for field in (source.published, source.held_out_field) if field]
     return [source.text, *labels, *more, *(["id"] if source.labels_file or source.corrections else [])]
-
-
-def _labels_by_id(path: Path, field: str) -> dict[str, Any]:
-    """Ids as text: a .csv has no numbers."""
-    return {str(value["id"]): value[field] for _, value in read_table(path, ["id", field])}
-
-
-def _corrections(
-    source: Source, recipe: Recipe, values: Sequence[Numbered], findings: Findings
-) -> dict[str, Any]:
-    """The labels that someone decided by reading; takes down how many of them no row has."""
-    if source.corrections is None:
-        return {}
-    corrected = _labels_by_id(recipe.folder / source.corrections, "label")
-    if lost := len(corrected.keys() - {str(value.get("id")) for _, value in values}):
-        findings.left_out[f"correction without a row in {source.file}"] += lost
-    return corrected
 
 
 def _splitter(source: Source, values: Sequence[Numbered]) -> Callable[[int, str], bool]:
@@ -196,6 +125,6 @@ def _split(text: str, source: Source, held_out: bool) -> str:
 
 
 def _refusal(source: Source, unknown: Sequence[str]) -> str:
-    named = "; ".join(unknown[:MOST_NAMED])
-    more = f"; and {len(unknown) - MOST_NAMED} more" if len(unknown) > MOST_NAMED else ""
-    return f"{source.file}, {named}{more}: not in the taxonomy, and nothing in the recipe maps or drops it"
+    return (
+        f"{source.file}, {listed(unknown)}: not in the taxonomy, and nothing in the recipe maps or drops it"
+    )

@@ -28,10 +28,10 @@ def read_table(path: Path, needs: Sequence[str] = ()) -> list[Numbered]:
     readers = {".jsonl": read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise RecipeError(f"{path.name}: files end with {', '.join(readers)}, which says how to read them")
+        raise RecipeError(f"{path}: files end with {', '.join(readers)}, which says how to read them")
     rows = list(reader(path))
     if not rows:
-        raise RecipeError(f"{path.name} is empty: it has no row")
+        raise RecipeError(f"{path} is empty: it has no row")
     for field in needs:
         _check_field(path, rows, field)
     return rows
@@ -45,11 +45,9 @@ def read_jsonl(path: Path) -> Iterator[Numbered]:
         try:
             value = json.loads(line)
         except json.JSONDecodeError as error:
-            raise RecipeError(f"{path.name}, row {number}: not JSON ({error.msg})") from None
+            raise RecipeError(f"{path}, row {number}: not JSON ({error.msg})") from None
         if not isinstance(value, dict):
-            raise RecipeError(
-                f"{path.name}, row {number}: a row is a JSON object, not {type(value).__name__}"
-            )
+            raise RecipeError(f"{path}, row {number}: a row is a JSON object, not {type(value).__name__}")
         yield number, value
 
 
@@ -59,17 +57,17 @@ def _read_csv(path: Path) -> Iterator[Numbered]:
     try:
         header = next(reader, [])
         if len(set(header)) < len(header):
-            raise RecipeError(f"{path.name}, row 1: two columns have the same name")
+            raise RecipeError(f"{path}, row 1: two columns have the same name")
         for number, values in enumerate(reader, start=2):
             if len(values) != len(header) and values:
                 raise RecipeError(
-                    f"{path.name}, row {number}: {len(values)} fields, but the header names {len(header)}; "
+                    f"{path}, row {number}: {len(values)} fields, but the header names {len(header)}; "
                     "a comma or a quote in a text needs quotes around it"
                 )
             if values:
                 yield number, dict(zip(header, values, strict=True))
     except csv.Error as error:
-        raise RecipeError(f"{path.name}, row {number + 1}: broken CSV ({error})") from None
+        raise RecipeError(f"{path}, row {number + 1}: broken CSV ({error})") from None
 
 
 def _read_parquet(path: Path) -> Iterator[Numbered]:
@@ -78,10 +76,10 @@ def _read_parquet(path: Path) -> Iterator[Numbered]:
         from pyarrow import parquet
     except ImportError:
         raise RecipeError(
-            f"{path.name}: Parquet takes pyarrow: .venv/bin/pip install -c constraints.txt pyarrow"
+            f"{path}: Parquet takes pyarrow: .venv/bin/pip install -c constraints.txt pyarrow"
         ) from None
     if not path.is_file():
-        raise RecipeError(f"{path.name} is missing in {path.parent}")
+        raise RecipeError(f"{path} is missing")
     try:
         with parquet.ParquetFile(path) as file:
             number = 0
@@ -91,19 +89,19 @@ def _read_parquet(path: Path) -> Iterator[Numbered]:
                     yield number, value
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0]
-        raise RecipeError(f"{path.name} is no readable Parquet file: {reason}") from None
+        raise RecipeError(f"{path} is no readable Parquet file: {reason}") from None
 
 
 def _text(path: Path) -> str:
     if not path.is_file():
-        raise RecipeError(f"{path.name} is missing in {path.parent}")
+        raise RecipeError(f"{path} is missing")
     content = path.read_bytes()
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         row = content.count(b"\n", 0, error.start) + 1
         raise RecipeError(
-            f"{path.name}, row {row}: not UTF-8 (byte {error.start}); save the file as UTF-8"
+            f"{path}, row {row}: not UTF-8 (byte {error.start}); save the file as UTF-8"
         ) from None
 
 
@@ -112,8 +110,8 @@ def _check_field(path: Path, rows: Sequence[Numbered], field: str) -> None:
     lacking = [number for number, value in rows if field not in value]
     if len(lacking) == len(rows):
         there = ", ".join(map(str, rows[0][1]))
-        raise RecipeError(f"{path.name}: there is no field {field!r}; row {rows[0][0]} has {there}")
+        raise RecipeError(f"{path}: there is no field {field!r}; row {rows[0][0]} has {there}")
     if lacking:
         raise RecipeError(
-            f"{path.name}, row {lacking[0]}: field {field!r} is missing ({len(lacking)} rows in all)"
+            f"{path}, row {lacking[0]}: field {field!r} is missing ({len(lacking)} rows in all)"
         )

@@ -1,11 +1,13 @@
 """A TOML file as a checked model."""
 
 import tomllib
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import to_json
+from pydantic_core import ErrorDetails, to_json
 
 from shared.errors import WiredeskError
 
@@ -24,20 +26,51 @@ def read_toml(
         error: the file is missing, is not TOML or breaks a rule of the model.
     """
     try:
-        # as JSON, whose strict mode takes an array for a tuple, but no "yes" for true
-        return model.model_validate_json(to_json(tomllib.loads(path.read_text("utf-8"))), strict=True)
+        value = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise error(f"{path} is missing{holds}") from None
-    except ValidationError as problem:
-        raise error(f"{path} is not a valid {what}: {_told(problem)}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise error(f"{path} is not a valid {what}: {problem}") from None
+    try:
+        # as JSON, whose strict mode takes an array for a tuple, but no "yes" for true
+        return model.model_validate_json(to_json(value), strict=True)
+    except ValidationError as problem:
+        faults = (_told(one, model, value) for one in problem.errors(include_url=False))
+        raise error(f"{path} is not a valid {what}: {'; '.join(faults)}") from None
 
 
-def _told(problem: ValidationError) -> str:
-    """Each wrong field and what is wrong with it."""
-    faults = []
-    for one in problem.errors(include_url=False):
-        field, fault = ".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")
-        faults.append(f"{field}: {fault}" if field else fault)
-    return "; ".join(faults)
+def _told(fault: ErrorDetails, model: type[BaseModel], value: Any) -> str:
+    """A wrong field, and what is wrong with it."""
+    field, told = _way(fault["loc"], value), fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        near = get_close_matches(str(fault["loc"][-1]), _fields(model, fault["loc"][:-1]), n=1)
+        told = "there is no such field" + (f"; is {near[0]!r} meant?" if near else "")
+    return f"{field}: {told}" if field else told
+
+
+def _way(loc: Sequence[int | str], value: Any) -> str:
+    """Where a field is: `sources[FinNL].repeat`; an entry without a name by its number, from 1."""
+    way = ""
+    for step in loc:
+        if isinstance(step, str):
+            way += f".{step}"
+            value = value.get(step) if isinstance(value, dict) else None
+        else:
+            value = value[step]
+            way += f"[{(isinstance(value, dict) and value.get('name')) or step + 1}]"
+    return way.removeprefix(".")
+
+
+def _fields(model: Any, loc: Sequence[int | str]) -> list[str]:
+    """The names of the fields of the model that lies at `loc` within `model`."""
+    for step in loc:
+        if isinstance(step, str) and model is not None:
+            model = _model_in(model.model_fields[step].annotation)
+    return list(model.model_fields) if model is not None else []
+
+
+def _model_in(annotation: Any) -> Any:
+    """The model within an annotation like `tuple[Source, ...]` or `Teacher | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for one in get_args(annotation) if (found := _model_in(one))), None)

@@ -83,7 +83,9 @@ def test_a_template_that_cannot_work_is_refused(fields: dict):
     [
         ('score_end = "no"', "score_end: Input should be a valid boolean$"),
         ('user = "no slot"', r"user: must contain \{item\} exactly once$"),
-        ("item_token = 9", "item_token: Extra inputs are not permitted$"),
+        ("item_token = 9", r"item_token: there is no such field; is 'item_tokens' meant\?$"),
+        ("[questions]\nscores = 1", r"questions\.scores: there is no such field; is 'score' meant\?$"),
+        ("zzz = 1", "zzz: there is no such field$"),
     ],
 )
 def test_a_wrong_line_of_the_file_is_refused_in_one_line_that_names_the_field(

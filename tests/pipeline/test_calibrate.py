@@ -11,6 +11,7 @@ from pipeline.calibrate import TYPES, calibrate, main
 from pipeline.calibration import halve, truth_of
 from pipeline.figures import calibration_error
 from pipeline.fitting import above, expected_error, fit, judge, probabilities, threshold
+from pipeline.refitting import told
 from pipeline.rows import Row
 from shared.errors import RecipeError
 from shared.settings import Settings
@@ -99,7 +100,13 @@ def calibrated(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
     """A copy of the artifact after the command, what it printed, and calibration.json of before."""
     folder = tmp_path_factory.mktemp("calibrated")
     copy = shutil.copytree(artifact, folder / "tiny")
-    before = {"schema": 1, "temperature": {"fp32": 9.0, "nf4": 1.5}, "bias": {"nf4": {"股市": 0.25}}}
+    old = {"precision": 0.8, "threshold": 0.3, "coverage": 0.5, "reached": 0.8, "items": 50}
+    before = {
+        "schema": 1,
+        "temperature": {"fp32": 9.0, "nf4": 1.5},
+        "bias": {"fp32": {"股市": 2.0}, "nf4": {"股市": 0.25}},
+        "abstain": {"fp32": [old]},
+    }
     (copy / "calibration.json").write_text(json.dumps(before), encoding="utf-8")
     results = calibrate(copy, rows(160), ["fp32", "int8"], True, [0.5, 0.9999], threads=1)
     return copy, json.dumps({name: result.after.nll for name, result in results.items()}), str(folder)
@@ -124,17 +131,37 @@ def test_serving_gives_the_probabilities_that_were_reported(calibrated: tuple[Pa
     assert float(torch.stack(said).mean()) == pytest.approx(json.loads(calibrated[1])["fp32"], abs=1e-3)
 
 
+def test_what_the_artifact_was_worth_before_and_what_the_biases_bring_are_told_apart(
+    artifact: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(artifact, tmp_path / "tiny")
+    given = {"artifact": copy, "rows": rows(160), "types": ["fp32"], "threads": 1}
+    first = calibrate(with_bias=True, precisions=[0.5], **given)["fp32"]
+    alone = calibrate(with_bias=False, precisions=[], **given)["fp32"]
+    assert first.lost == ()
+    assert alone.before == first.after
+    assert alone.after == first.temperature_alone
+    assert alone.temperature_alone is None
+    assert alone.lost == ("biases (--bias)", "the threshold of --precision 0.5")
+    stored = json.loads((copy / "calibration.json").read_text(encoding="utf-8"))
+    assert "bias" not in stored
+    assert stored["abstain"] == {"fp32": []}
+    said = told({"fp32": first}) + told({"fp32": alone})
+    assert "with biases" in said
+    assert "removed, as it was not asked for again: biases (--bias)" in said
+
+
 def test_the_rows_that_are_fitted_are_not_those_reported_on() -> None:
     one, other = halve(rows(200))
     assert len(one) + len(other) == 200
     assert not {row.text for row in one} & {row.text for row in other}
     assert halve(list(reversed(rows(200))))[0] == list(reversed(one))
-    with pytest.raises(RecipeError, match="too few; each half needs 50"):
+    with pytest.raises(RecipeError, match="too few; each half needs 50, so bring some 125"):
         halve(rows(60))
 
 
 def test_a_row_with_a_label_of_another_taxonomy_is_refused() -> None:
-    with pytest.raises(RecipeError, match="row r1: '打新' is not among"):
+    with pytest.raises(RecipeError, match="row r1: '打新' is not among the artifact's labels: 甲; 乙; 丙"):
         truth_of(labels_of_kind("one"), [Row("r1", "x", "打新", "", "")])
 
 

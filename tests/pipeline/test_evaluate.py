@@ -14,7 +14,7 @@ from pipeline.calibration import best_temperature
 from pipeline.compare import differences
 from pipeline.evaluate import main
 from pipeline.figures import calibration_error, figures, set_figures
-from pipeline.items import items_like, read_items, refuse_leaks
+from pipeline.items import items_like, read_items, refuse_leaks, refuse_unknown
 from pipeline.measures import evaluate
 from pipeline.recipe import Recipe
 from pipeline.rows import Row, read_rows
@@ -81,6 +81,18 @@ def test_items_that_were_trained_on_are_refused(work: Path) -> None:
     trained = read_rows(work, "train")[0]
     with pytest.raises(RecipeError, match="1 items of the evaluation were trained on"):
         refuse_leaks([trained], work)
+
+
+def test_an_item_whose_label_the_model_lacks_is_refused() -> None:
+    rows = [
+        Row("items.jsonl:1", "x", "stocks", "", "held_out"),
+        Row("items.jsonl:2", "y", "", "", "held_out"),
+    ]
+    with pytest.raises(
+        RecipeError, match=r"^items\.jsonl:1: 'stocks': not among the artifact's labels: 股市"
+    ):
+        refuse_unknown(rows, ["股市"])
+    refuse_unknown(rows[1:], ["股市"])
 
 
 def test_items_are_grouped_by_their_script(tmp_path: Path) -> None:

@@ -33,12 +33,43 @@ def test_ids_of_corrections_are_compared_as_text_and_those_of_no_row_are_counted
     assert findings.left_out["correction without a row in news.jsonl"] == 1
 
 
-def test_a_correction_that_the_taxonomy_lacks_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("corrections", "says"),
+    [
+        ([("1", "央行")], r"read\.jsonl, id 1: label '央行': not in the taxonomy, whose own labels"),
+        (
+            [("1", "股市"), ("2", "股市"), ("1", "其他")],
+            r"read\.jsonl, rows 1 and 3: id 1 has two labels, '股市' and",
+        ),
+    ],
+)
+def test_corrections_that_decide_nothing_are_refused(
+    corrections: list[tuple[str, str]], says: str, tmp_path: Path
+) -> None:
     recipe = load_recipe(write_recipe(tmp_path, lambda text: text + '\ncorrections = "read.jsonl"\n'))
     write_jsonl(tmp_path / "news.jsonl", [{"id": "1", "text": "央行降准", "label": "央行"}])
-    write_jsonl(tmp_path / "read.jsonl", [{"id": "1", "label": "央行"}])
-    with pytest.raises(RecipeError, match=r"news\.jsonl, row 1: label '央行' of read\.jsonl"):
+    write_jsonl(tmp_path / "read.jsonl", [{"id": i, "label": label} for i, label in corrections])
+    with pytest.raises(RecipeError, match=says):
         prepare(recipe, tmp_path)
+
+
+def test_labels_by_id_go_with_one_file_because_two_may_share_ids(tmp_path: Path) -> None:
+    path = write_recipe(
+        tmp_path, lambda text: text.replace("news.jsonl", "desk*.jsonl") + '\ncorrections = "read.jsonl"\n'
+    )
+    with pytest.raises(RecipeError, match=r"sources\[.*\]: labels_file and corrections are joined by id"):
+        load_recipe(path)
+
+
+def test_a_wrong_field_is_named_with_its_source_and_the_field_that_may_be_meant(tmp_path: Path) -> None:
+    path = write_recipe(tmp_path, lambda text: text + "\nheldout = 0.1\n")
+    with pytest.raises(
+        RecipeError, match=r"sources\[.+\]\.heldout: there is no such field; is 'held_out' meant\?"
+    ):
+        load_recipe(path)
+    path.write_text(path.read_text(encoding="utf-8").replace("[[sources]]\nname = ", "[[sources]]\ntitle = "))
+    with pytest.raises(RecipeError, match=r"sources\[1\]\.name: Field required"):
+        load_recipe(path)
 
 
 def test_a_pattern_stands_for_all_files_that_it_matches_and_a_new_one_is_noticed(tmp_path: Path) -> None:

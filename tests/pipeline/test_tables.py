@@ -34,8 +34,8 @@ def test_each_kind_of_file_gives_the_same_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("gone.csv", None, r"gone\.csv is missing in"),
-        ("gone.parquet", None, r"gone\.parquet is missing in"),
+        ("gone.csv", None, r"/gone\.csv is missing"),
+        ("gone.parquet", None, r"/gone\.parquet is missing"),
         ("a.csv", b"", r"a\.csv is empty"),
         ("a.jsonl", b"\n\n", r"a\.jsonl is empty"),
         ("a.csv", b"text,label\n", r"a\.csv is empty"),

@@ -19,7 +19,9 @@ from worker.engine.calibration import Calibration
 from worker.engine.prompt_template import PromptTemplate, load_template
 
 SCHEMA = 1
-HOW_TO_GET_ONE = "set WIREDESK_MODEL to an artifact folder (see docs/pipeline.md)"
+HOW_TO_GET_ONE = (
+    "name an artifact folder (WIREDESK_MODEL or --artifact; docs/pipeline.md says how to make one)"
+)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Loads weights in the asked data type: safetensors only, no code from the folder, sdpa attention."""
 
-import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from worker.engine.plan import embedding_goes_to_host
 
 disable_progress_bar()  # a log is no terminal
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tokenizer threads fight the model for cores
-logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it advises GPU users of CPU machines
 
 NF4_BLOCK = 64  # weights that share a scale
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
