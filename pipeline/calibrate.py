@@ -18,6 +18,7 @@ from pathlib import Path
 from pipeline.calibration import halve
 from pipeline.items import read_items
 from pipeline.prepare import arguments, ensure_prepared
+from pipeline.publish import note_command
 from pipeline.recipe import Recipe, load_recipe, progress
 from pipeline.refitting import Result, refit, told
 from pipeline.rows import Row, read_rows
@@ -99,10 +100,19 @@ def main(given: Sequence[str] | None = None) -> None:
     artifact = options.artifact or Path("models") / recipe.name
     rows = _rows(options, recipe) if options.items is None else read_items(options.items)
     results = calibrate(artifact, rows, types, options.bias, options.precision, options.threads)
+    note_command(artifact, "calibrate", *_scales_need(options))
     print(told(results))
     progress(f"wrote {artifact / 'calibration.json'}; its metrics are of before: python -m pipeline.evaluate")
     found = {name: asdict(result) | {"abstain": kept(result)} for name, result in results.items()}
     print(json.dumps(found, ensure_ascii=False))
+
+
+def _scales_need(options: argparse.Namespace) -> list[str]:
+    """The options that change what is fitted."""
+    bias = ["--bias"] if options.bias else []
+    items = ["--items", options.items.name] if options.items else []
+    wished = [word for share in options.precision for word in ("--precision", str(share))]
+    return ["--types", options.types, *bias, *wished, *items]
 
 
 def _rows(options: argparse.Namespace, recipe: Recipe) -> list[Row]:

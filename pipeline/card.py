@@ -1,15 +1,22 @@
-"""The model card: README.md of an artifact, written from its manifest and metrics."""
+"""The model card: README.md of an artifact, written from the files beside it."""
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pipeline.recipe import Card
+from shared.taxonomy import Taxonomy, load_taxonomy
+from worker.engine.calibration import Abstention, Calibration
 
 CARD = """\
 # {name}
 
 A small language model (Qwen3 architecture, {parameters:.1f} million parameters, {origin}) that files
 {files} under {labels} labels. It answers `{answer}`.
-Revision `{revision}`, made {created}.
+Revision `{revision}`, made {created}. Weights in {stored}{licence}.
+
+Labels: {names}.
 
 ## How it was made
 ```
@@ -25,16 +32,17 @@ Seed {seed}; all of the recipe and the versions used stand in `manifest.json`. R
 vocabulary are at most {piece} bytes long.
 
 ## What it is worth
-By the last command above with `--items tests/data/*.jsonl`, through the serving engine in fp32. With the
-same `--items`, `python -m bench.baseline --data DIR` sets a linear baseline on the same rows beside it, and
+By the last command above, through the serving engine in {type}. With the same `--items`,
+`python -m bench.baseline --data DIR` sets a linear baseline on the same rows beside it, and
 `python -m bench.robustness --data DIR` writes the items another way; their figures stand in `docs/log.md`.
 
 {figures}
 
-{about_figures}Probabilities are calibrated (`calibration.json`) by rows that no figure is of.
-
+{about_figures}Probabilities are calibrated (`calibration.json`) by rows that no figure above is of.
+The same rows chose which of the training's weights to keep.
+{thresholds}
 ## Limits
-{limits}- It reads the start and the end of long texts, {item_tokens} pieces in all.
+{limits}- It reads the start and the end of long texts, {item_tokens} tokens in all.
 - A label is a guess with a probability; it does not say whether the news is true.
 
 Not for trading, for moderation, for compliance, or for decisions about people. For better answers fine-tune a
@@ -47,29 +55,43 @@ ships it, reduced by principal components; all other weights began as random num
 """
 
 
-def card(manifest: dict[str, Any], metrics: dict[str, Any] | None = None) -> str:
-    """The text of README.md; without metrics it says how to measure."""
+def card(folder: Path) -> str:
+    """The text of an artifact's README.md; without metrics it says how to measure."""
+    manifest, metrics = _json(folder / "manifest.json"), _json(folder / "metrics.json")
+    calibration = Calibration.model_validate(_json(folder / "calibration.json"))
+    config = _json(folder / "config.json")
+    taxonomy = load_taxonomy(folder / "taxonomy.toml")
     recipe = manifest["recipe"]
     words = Card.model_validate(recipe.get("card", {}))  # which older artifacts lack
+    data_type = next(iter(metrics.get("types", {})), "fp32")
     return CARD.format(
         name=manifest["name"],
         parameters=manifest["parameters"] / 1e6,
         labels=manifest["labels"],
+        names=_names(taxonomy),
         answer=recipe["prompt"]["answer"],
         revision=manifest["revision"],
         created=manifest["created"],
+        stored=config.get("dtype", "float16"),
+        licence=f"; licence: {words.licence}" if words.licence else "",
         commands="\n".join(manifest["commands"]),
         seed=recipe["training"]["seed"],
         origin=_origin(recipe)[0],
         teacher=_origin(recipe)[1],
         rows=_rows(manifest["data"]["sources"], recipe["sources"]),
         piece=recipe["tokenizer"]["longest_piece"],
+        type=data_type,
         figures=_figures(metrics),
         files=words.files,
         about_figures=f"{words.figures.strip()}\n" if words.figures else "",
+        thresholds=_thresholds(calibration.abstain.get(data_type, ())),
         limits="".join(f"- {limit}\n" for limit in words.limits),
         item_tokens=recipe["prompt"]["item_tokens"],
     )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def _origin(recipe: dict[str, Any]) -> tuple[str, str]:
@@ -85,6 +107,21 @@ def _origin(recipe: dict[str, Any]) -> tuple[str, str]:
     return "its word vectors from a published encoder, the rest trained from scratch", words
 
 
+def _names(taxonomy: Taxonomy) -> str:
+    if taxonomy.slots:
+        return "; ".join(f"{slot}: {', '.join(values)}" for slot, values in taxonomy.slots.items())
+    return ", ".join(f"{one.zh} ({one.en})" if one.en != one.zh else one.zh for one in taxonomy.labels)
+
+
+def _thresholds(abstain: Sequence[Abstention]) -> str:
+    """One line for each; of the rows that the threshold was not chosen on."""
+    return "".join(
+        f"- With `abstain_below` {one.threshold}, chosen for {one.precision:.0%}, {one.coverage:.1%} "
+        f"of {one.items} other calibration rows are answered, {one.reached:.1%} of them right.\n"
+        for one in abstain
+    )
+
+
 def _rows(counts: dict[str, dict[str, int]], sources: list[dict[str, Any]]) -> str:
     lines = []
     for name, rows in counts.items():
@@ -96,8 +133,8 @@ def _rows(counts: dict[str, dict[str, int]], sources: list[dict[str, Any]]) -> s
     return "\n".join(lines)
 
 
-def _figures(metrics: dict[str, Any] | None) -> str:
-    if metrics is None:
+def _figures(metrics: dict[str, Any]) -> str:
+    if not metrics:
         return "Not measured yet: `python -m pipeline.evaluate`."
     head = "| group | items | accuracy | macro-F1 | calibration error |\n|---|---:|---:|---:|---:|"
     lines = [

@@ -21,7 +21,7 @@ from pipeline.figures import Figures, SetFigures
 from pipeline.items import items_like, read_items, refuse_leaks, refuse_unknown
 from pipeline.measures import as_metrics, figures_of, sets_of, told
 from pipeline.prepare import arguments, ensure_prepared
-from pipeline.publish import write_json
+from pipeline.publish import note_command, write_json
 from pipeline.recipe import Recipe, load_recipe, progress
 from pipeline.report import comparison, report
 from pipeline.rows import Row, read_rows
@@ -77,15 +77,29 @@ def measure(artifact: Path, rows: Sequence[Row], options: argparse.Namespace) ->
     print(told(measured, sets))
     metrics = as_metrics(measured, sets)
     write_json(artifact / "metrics.json", metrics)
+    note_command(artifact, "evaluate", *_figures_need(options))
     manifest = json.loads((artifact / "manifest.json").read_text(encoding="utf-8"))
     page = report(manifest["name"], manifest["revision"], measured, sets, shown)
     (artifact / "report.html").write_text(page, encoding="utf-8")
     if "recipe" in manifest:  # an adopted model has a card of its own, if any
-        (artifact / "README.md").write_text(card(manifest, metrics), encoding="utf-8")
+        (artifact / "README.md").write_text(card(artifact), encoding="utf-8")
     if options.predictions:
         write_predictions(options.predictions, [one for outcomes in shown.values() for one in outcomes])
     progress(f"wrote {artifact / 'report.html'}")
     return metrics
+
+
+def _figures_need(options: argparse.Namespace) -> list[str]:
+    """The options that change the figures."""
+    items = ["--items", *(_from_here(path) for path in options.items)] if options.items else []
+    like = ["--like", options.like] if options.like else []
+    return ["--types", ",".join(options.types), *items, *like]
+
+
+def _from_here(path: Path) -> str:
+    """Relative to the working folder; of a file elsewhere the name alone."""
+    inside = path.resolve().is_relative_to(Path.cwd())
+    return str(path.resolve().relative_to(Path.cwd())) if inside else f"DIR/{path.name}"
 
 
 def compare(

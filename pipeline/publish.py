@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+import shlex
 import shutil
 from collections import Counter
 from datetime import UTC, datetime
@@ -20,12 +21,7 @@ from worker.engine.artifact import SCHEMA
 from worker.engine.prompt_template import PromptTemplate
 
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors")
-COMMANDS = {  # an artifact's life, in order
-    "prepare": "",
-    "train": "",
-    "calibrate": " --types fp32,bf16,int8,nf4 --bias --precision 0.9 --precision 0.95",
-    "evaluate": "",
-}
+STEPS = ("prepare", "train", "calibrate", "evaluate")  # of an artifact's life, in order
 
 
 def publish(model: Any, tokenizer: Any, recipe: Recipe, work: Path, output: Path, temperature: float) -> Path:
@@ -41,8 +37,8 @@ def publish(model: Any, tokenizer: Any, recipe: Recipe, work: Path, output: Path
     (unfinished / "prompt.toml").write_text(prompt_toml(recipe.prompt), encoding="utf-8")
     write_json(unfinished / "calibration.json", {"schema": SCHEMA, "temperature": {"fp32": temperature}})
     made = manifest(recipe, work, unfinished, parameters)
-    (unfinished / "README.md").write_text(card(made), encoding="utf-8")
     write_json(unfinished / "manifest.json", made)
+    (unfinished / "README.md").write_text(card(unfinished), encoding="utf-8")
     shutil.rmtree(output, ignore_errors=True)
     return unfinished.rename(output)
 
@@ -57,10 +53,7 @@ def manifest(recipe: Recipe, work: Path, folder: Path, parameters: int) -> dict[
         "revision": revision(folder),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "recipe": made_of,
-        "commands": [
-            f"python -m pipeline.{verb} --recipe pipeline/recipes/{recipe.name}.toml --data DIR{more}"
-            for verb, more in COMMANDS.items()
-        ],
+        "commands": [command(recipe.name, step) for step in STEPS],
         "parameters": parameters,
         "labels": len(load_taxonomy(recipe.taxonomy).names),
         "data": {
@@ -79,6 +72,34 @@ def manifest(recipe: Recipe, work: Path, folder: Path, parameters: int) -> dict[
         },
         "versions": {"python": platform.python_version()} | package_versions(),
     }
+
+
+def command(name: str, step: str, *options: str) -> str:
+    """As in docs/pipeline.md: the folders of the machine that ran it say nothing to others."""
+    return shlex.join(
+        [
+            "python",
+            "-m",
+            f"pipeline.{step}",
+            "--recipe",
+            f"pipeline/recipes/{name}.toml",
+            "--data",
+            "DIR",
+            *options,
+        ]
+    )
+
+
+def note_command(artifact: Path, step: str, *options: str) -> None:
+    """Into the manifest, with the options that the step was run with; an adopted model has no such list."""
+    path = artifact / "manifest.json"
+    made = json.loads(path.read_text(encoding="utf-8"))
+    if "commands" in made:
+        own = command(made["name"], step)
+        made["commands"] = [
+            command(made["name"], step, *options) if one.startswith(own) else one for one in made["commands"]
+        ]
+        write_json(path, made)
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

@@ -108,11 +108,13 @@ class Card(Part):
         files: what the model files, as in "a model that files … under 14 labels".
         figures: of which rows the figures are.
         limits: lines.
+        licence: of the weights.
     """
 
     files: str = "texts"
     figures: str = ""
     limits: tuple[str, ...] = ()
+    licence: str = ""
 
 
 class Recipe(Part):

@@ -176,6 +176,8 @@ def test_the_command_prints_what_abstain_below_to_ask_for(
     printed = capsys.readouterr().out
     assert "abstain_below 0." in printed
     assert json.loads(printed.splitlines()[-1])["fp32"]["abstain"][0]["precision"] == 0.5
+    commands = json.loads((copy / "manifest.json").read_text(encoding="utf-8"))["commands"]
+    assert commands[2].endswith("--data DIR --types fp32 --precision 0.5 --items items.jsonl")
     for wrong in (["--types", "fp8"], ["--precision", "95"]):
         with pytest.raises(SystemExit):
             main([*given, *wrong])

@@ -1,34 +1,87 @@
 """The model card says what was measured, what the recipe says, and who taught the model."""
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from pipeline.card import card
+from pipeline.publish import note_command
+
+CardOf = Callable[..., str]
 
 
-def test_the_card_gives_each_figure_or_says_how_to_measure(artifact: Path) -> None:
-    manifest = json.loads((artifact / "manifest.json").read_text(encoding="utf-8"))
+@pytest.fixture
+def card_of(artifact: Path, tmp_path: Path) -> CardOf:
+    """The card of the artifact with other values in its files."""
+    folder = shutil.copytree(artifact, tmp_path / "tiny")
+
+    def told(recipe: dict[str, Any] | None = None, **files: dict[str, Any]) -> str:
+        manifest = json.loads((artifact / "manifest.json").read_text(encoding="utf-8"))
+        manifest["recipe"] |= recipe or {}
+        for name, value in ({"manifest": manifest} | files).items():
+            (folder / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
+        return card(folder)
+
+    return told
+
+
+def test_the_card_gives_each_figure_or_says_how_to_measure(card_of: CardOf) -> None:
+    assert "pipeline.evaluate" in card_of()
     group = {"items": 10, "accuracy": 0.8, "macro_f1": 0.7, "ece": 0.04}
-    assert "pipeline.evaluate" in card(manifest)
-    assert "| flash | 10 | 0.800 | 0.700 | 0.040 |" in card(manifest, {"groups": {"flash": group}})
+    told = card_of(metrics={"groups": {"flash": group}, "types": {"int8": {}}})
+    assert "engine in int8" in told
+    assert "| flash | 10 | 0.800 | 0.700 | 0.040 |" in told
 
 
-def test_the_card_says_what_the_recipe_says_of_its_model(artifact: Path) -> None:
-    manifest = json.loads((artifact / "manifest.json").read_text(encoding="utf-8"))
-    assert "files\ntexts under 14 labels" in card(manifest)
-    manifest["recipe"]["card"] = {"files": "mails", "figures": "Of last week.", "limits": ["No attachments."]}
-    told = card(manifest)
+def test_the_card_names_the_labels_and_gives_the_thresholds(card_of: CardOf) -> None:
+    abstain = {"precision": 0.9, "threshold": 0.42, "coverage": 0.875, "reached": 0.891, "items": 80}
+    told = card_of(calibration={"schema": 1, "abstain": {"fp32": [abstain]}})
+    assert "Labels: 货币政策 (Monetary policy), 宏观经济 (Macro economy), " in told
+    assert (
+        "`abstain_below` 0.42, chosen for 90%, 87.5% of 80 other calibration rows are answered, 89.1% of"
+        in told
+    )
+    assert "Weights in float16." in told
+
+
+def test_the_card_says_what_the_recipe_says_of_its_model(card_of: CardOf) -> None:
+    assert "files\ntexts under 14 labels" in card_of()
+    words = {"files": "mails", "figures": "Of last week.", "limits": ["No attachments."], "licence": "CC0"}
+    told = card_of({"card": words})
     assert "files\nmails under" in told
+    assert "; licence: CC0." in told
     assert "Of last week.\nProbabilities are" in told
     assert "## Limits\n- No attachments.\n- It reads" in told
 
 
-def test_the_card_names_every_teacher(artifact: Path) -> None:
-    manifest = json.loads((artifact / "manifest.json").read_text(encoding="utf-8"))
-    assert "encoder" not in card(manifest)
-    manifest["recipe"]["teacher"] = {"epochs": 0.0, "ngrams": 0.3}
-    assert "multilingual-e5-small" in card(manifest)
-    assert "taught it" not in card(manifest)
-    manifest["recipe"]["teacher"]["epochs"] = 1.0
-    assert "taught it" in card(manifest)
-    assert "n-grams" in card(manifest)
+def test_the_card_names_every_teacher(card_of: CardOf) -> None:
+    assert "encoder" not in card_of()
+    told = card_of({"teacher": {"epochs": 0.0, "ngrams": 0.3}})
+    assert "multilingual-e5-small" in told
+    assert "taught it" not in told
+    told = card_of({"teacher": {"epochs": 1.0, "ngrams": 0.3}})
+    assert "taught it" in told
+    assert "n-grams" in told
+
+
+def test_the_manifest_has_each_step_with_the_options_that_it_was_run_with(
+    artifact: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(artifact, tmp_path / "tiny")
+    for options in (["--bias"], ["--types", "fp32", "--precision", "0.9"]):
+        note_command(folder, "calibrate", *options)
+    commands = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["commands"]
+    assert [one.split()[2] for one in commands] == [
+        "pipeline.prepare",
+        "pipeline.train",
+        "pipeline.calibrate",
+        "pipeline.evaluate",
+    ]
+    assert commands[2].endswith("--data DIR --types fp32 --precision 0.9")
+    (folder / "manifest.json").write_text('{"name": "adopted"}', encoding="utf-8")
+    note_command(folder, "calibrate", "--bias")
+    assert (folder / "manifest.json").read_text(encoding="utf-8") == '{"name": "adopted"}'
