@@ -18,7 +18,7 @@ from pathlib import Path
 from pipeline.calibration import halve
 from pipeline.items import read_items
 from pipeline.prepare import arguments, ensure_prepared
-from pipeline.publish import note_command
+from pipeline.publish import for_others, note_command
 from pipeline.recipe import Recipe, load_recipe, progress
 from pipeline.refitting import Result, refit, told
 from pipeline.rows import Row, read_rows
@@ -52,13 +52,13 @@ def calibrate(
         settings = Settings(model=str(artifact), quantization=data_type, torch_threads=threads)
         question = TransformersEngine.load(settings).question
         results[data_type] = refit(question, halves, known, data_type, with_bias, precisions)
-    store(artifact, results)
+    store(artifact, known, results)
     return results
 
 
-def store(artifact: Path, results: dict[str, Result]) -> None:
+def store(artifact: Path, calibration: Calibration, results: dict[str, Result]) -> None:
     """Into calibration.json; data types that were not fitted keep what they have."""
-    known = open_artifact(artifact).calibration.model_dump(by_alias=True, mode="json")
+    known = calibration.model_dump(by_alias=True, mode="json")
     for data_type, result in results.items():
         known["temperature"][data_type] = result.scale.temperature
         known["bias"].pop(data_type, None)
@@ -110,7 +110,7 @@ def main(given: Sequence[str] | None = None) -> None:
 def _scales_need(options: argparse.Namespace) -> list[str]:
     """The options that change what is fitted."""
     bias = ["--bias"] if options.bias else []
-    items = ["--items", options.items.name] if options.items else []
+    items = ["--items", for_others(options.items, options.data)] if options.items else []
     wished = [word for share in options.precision for word in ("--precision", str(share))]
     return ["--types", options.types, *bias, *wished, *items]
 

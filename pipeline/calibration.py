@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from pipeline.label_reader import listed
+from pipeline.label_reader import refuse_unknown
 from pipeline.rows import Row
 from pipeline.sources import place_of
 from shared.errors import RecipeError
@@ -105,14 +105,12 @@ def truth_of(labels: AnyLabels, rows: Sequence[Row]) -> torch.Tensor:
     Raises:
         RecipeError: a row has a label that is none of the artifact's; names the row.
     """
+    rights = [row.published if isinstance(labels, MultiLabels) else (row.label, *row.also) for row in rows]
+    named = ((row.id, name) for row, right in zip(rows, rights, strict=True) for name in right)
+    refuse_unknown(named, labels.names)
     truth = torch.zeros(len(rows), len(labels.names))
     place = {name: number for number, name in enumerate(labels.names)}
-    for number, row in enumerate(rows):
-        right = row.published if isinstance(labels, MultiLabels) else (row.label, *row.also)
+    for number, right in enumerate(rights):
         for name in right:
-            if name not in place:
-                raise RecipeError(
-                    f"row {row.id}: {name!r} is not among the artifact's labels: {listed(labels.names)}"
-                )
             truth[number, place[name]] = 1 if isinstance(labels, MultiLabels) else 1 / len(right)
     return truth

@@ -126,7 +126,7 @@ def _file_of_the_package() -> Path:
 def read_packed(path: Path) -> Packed:
     """Raises RecipeError for a file that is missing or of another form."""
     if not path.is_file():
-        raise RecipeError(f"{path.name} is missing in {path.parent}")
+        raise RecipeError(f"{path} is missing")
     data = np.memmap(path, dtype=np.uint8, mode="r").data
     if bytes(data[:4]) != MAGIC:
         raise RecipeError(f"{path.name} is not a packed encoder")

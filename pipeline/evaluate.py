@@ -18,10 +18,11 @@ from pipeline.answers import Outcome, classify, read_predictions, timed, write_p
 from pipeline.card import card
 from pipeline.compare import HEAD, differences
 from pipeline.figures import Figures, SetFigures
-from pipeline.items import items_like, read_items, refuse_leaks, refuse_unknown
+from pipeline.items import items_like, read_items, refuse_leaks
+from pipeline.label_reader import refuse_unknown
 from pipeline.measures import as_metrics, figures_of, sets_of, told
 from pipeline.prepare import arguments, ensure_prepared
-from pipeline.publish import note_command, write_json
+from pipeline.publish import for_others, note_command, write_json
 from pipeline.recipe import Recipe, load_recipe, progress
 from pipeline.report import comparison, report
 from pipeline.rows import Row, read_rows
@@ -66,7 +67,7 @@ def measure(artifact: Path, rows: Sequence[Row], options: argparse.Namespace) ->
     shown: dict[str, list[Outcome]] = {}
     for data_type in options.types:
         engine = load(artifact, data_type, options.threads)
-        refuse_unknown(rows, engine.describe().labels)
+        refuse_unknown(((row.id, row.label) for row in rows if row.label), engine.describe().labels)
         measured[data_type], sets[data_type] = {}, {}
         for group in dict.fromkeys(row.group for row in rows):
             outcomes, rate = timed(engine, [row for row in rows if row.group == group])
@@ -77,8 +78,7 @@ def measure(artifact: Path, rows: Sequence[Row], options: argparse.Namespace) ->
     print(told(measured, sets))
     metrics = as_metrics(measured, sets)
     write_json(artifact / "metrics.json", metrics)
-    note_command(artifact, "evaluate", *_figures_need(options))
-    manifest = json.loads((artifact / "manifest.json").read_text(encoding="utf-8"))
+    manifest = note_command(artifact, "evaluate", *_figures_need(options))
     page = report(manifest["name"], manifest["revision"], measured, sets, shown)
     (artifact / "report.html").write_text(page, encoding="utf-8")
     if "recipe" in manifest:  # an adopted model has a card of its own, if any
@@ -91,15 +91,9 @@ def measure(artifact: Path, rows: Sequence[Row], options: argparse.Namespace) ->
 
 def _figures_need(options: argparse.Namespace) -> list[str]:
     """The options that change the figures."""
-    items = ["--items", *(_from_here(path) for path in options.items)] if options.items else []
+    items = ["--items", *(for_others(path, options.data) for path in options.items)] if options.items else []
     like = ["--like", options.like] if options.like else []
     return ["--types", ",".join(options.types), *items, *like]
-
-
-def _from_here(path: Path) -> str:
-    """Relative to the working folder; of a file elsewhere the name alone."""
-    inside = path.resolve().is_relative_to(Path.cwd())
-    return str(path.resolve().relative_to(Path.cwd())) if inside else f"DIR/{path.name}"
 
 
 def compare(

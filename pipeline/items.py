@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.findings import Findings
-from pipeline.label_reader import listed
 from pipeline.recipe import Recipe
 from pipeline.rows import Row, key, read_rows
 from pipeline.sources import rows_of
@@ -59,14 +58,6 @@ def refuse_leaks(rows: Sequence[Row], work: Path) -> None:
     leaked = [row.id for row in rows if key(row.text) in known]
     if leaked:
         raise RecipeError(f"{len(leaked)} items of the evaluation were trained on: {', '.join(leaked[:10])}")
-
-
-def refuse_unknown(rows: Sequence[Row], names: Sequence[str]) -> None:
-    """Raises RecipeError when a row's label is none of `names`: it could only be counted as wrong."""
-    known = set(names)
-    unknown = [f"{row.id}: {row.label!r}" for row in rows if row.label and row.label not in known]
-    if unknown:
-        raise RecipeError(f"{listed(unknown)}: not among the artifact's labels: {listed(names)}")
 
 
 def group_of(text: str) -> str:

@@ -1,6 +1,6 @@
 """What a source calls a row, or someone who read it -> what the model shall answer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,18 @@ def corrections(source: Source, recipe: Recipe, reader: LabelReader) -> dict[str
             f"{path}, {listed(wrong)}: not in the taxonomy, whose own labels corrections are written in"
         )
     return corrected
+
+
+def refuse_unknown(labels: Iterable[tuple[str, str]], names: Sequence[str]) -> None:
+    """Raises RecipeError when a label is none of an artifact's `names`: it could only be counted as wrong.
+
+    Args:
+        labels: of rows, each behind its row's id.
+    """
+    known = set(names)
+    unknown = [f"row {identity}: {label!r}" for identity, label in labels if label not in known]
+    if unknown:
+        raise RecipeError(f"{listed(unknown)} is not among the artifact's labels: {listed(names)}")
 
 
 def listed(faults: Sequence[str]) -> str:

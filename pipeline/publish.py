@@ -90,16 +90,28 @@ def command(name: str, step: str, *options: str) -> str:
     )
 
 
-def note_command(artifact: Path, step: str, *options: str) -> None:
-    """Into the manifest, with the options that the step was run with; an adopted model has no such list."""
+def for_others(path: Path, data: Path) -> str:
+    """A file as a command names it: in DIR, or from the working folder; of one elsewhere the name alone."""
+    whole = path.resolve()
+    if whole.is_relative_to(data.resolve()):
+        return f"DIR/{whole.relative_to(data.resolve())}"
+    return str(whole.relative_to(Path.cwd())) if whole.is_relative_to(Path.cwd()) else path.name
+
+
+def note_command(artifact: Path, step: str, *options: str) -> dict[str, Any]:
+    """Into the manifest, which is returned, with the options that the step was run with.
+
+    An adopted model has no list of commands.
+    """
     path = artifact / "manifest.json"
-    made = json.loads(path.read_text(encoding="utf-8"))
+    made: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if "commands" in made:
         own = command(made["name"], step)
         made["commands"] = [
             command(made["name"], step, *options) if one.startswith(own) else one for one in made["commands"]
         ]
         write_json(path, made)
+    return made
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

@@ -41,13 +41,13 @@ def rows_of(
     values = read_table(base / source.file, _needs(source, taxonomy))
     reader = LabelReader(source, taxonomy, recipe)
     corrected = corrections(source, recipe, reader)
-    if lost := len(corrected.keys() - {str(value.get("id")) for _, value in values}):
-        findings.left_out[f"correction without a row in {source.file}"] += lost
+    unused = set(corrected)
     is_held_out = _splitter(source, values)
     unknown: list[str] = []
     for place, (number, value) in enumerate(values):
         text = clean(str(value.get(source.text) or ""))
         identity = str(value.get("id", f"{Path(source.file).name}:{number}"))
+        unused.discard(identity)
         if joined is not None and identity not in joined:
             findings.left_out["no label in the file of labels"] += 1
             continue
@@ -67,6 +67,8 @@ def rows_of(
             published = tuple(map(str, value[source.published])) if source.published else ()
             label, *also = answers or [""]
             yield Row(identity, text, label, source.group, split, source.repeat, tuple(also), published)
+    if unused:
+        findings.left_out[f"correction without a row in {source.file}"] += len(unused)
     if unknown:
         raise RecipeError(_refusal(source, unknown))
 

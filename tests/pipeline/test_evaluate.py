@@ -14,7 +14,8 @@ from pipeline.calibration import best_temperature
 from pipeline.compare import differences
 from pipeline.evaluate import main
 from pipeline.figures import calibration_error, figures, set_figures
-from pipeline.items import items_like, read_items, refuse_leaks, refuse_unknown
+from pipeline.items import items_like, read_items, refuse_leaks
+from pipeline.label_reader import refuse_unknown
 from pipeline.measures import evaluate
 from pipeline.recipe import Recipe
 from pipeline.rows import Row, read_rows
@@ -84,15 +85,11 @@ def test_items_that_were_trained_on_are_refused(work: Path) -> None:
 
 
 def test_an_item_whose_label_the_model_lacks_is_refused() -> None:
-    rows = [
-        Row("items.jsonl:1", "x", "stocks", "", "held_out"),
-        Row("items.jsonl:2", "y", "", "", "held_out"),
-    ]
-    with pytest.raises(
-        RecipeError, match=r"^items\.jsonl:1: 'stocks': not among the artifact's labels: 股市"
-    ):
-        refuse_unknown(rows, ["股市"])
-    refuse_unknown(rows[1:], ["股市"])
+    labels = [("items.jsonl:1", "stocks"), ("items.jsonl:2", "股市"), ("items.jsonl:3", "bonds")]
+    unknown = r"row items\.jsonl:1: 'stocks'; row items\.jsonl:3: 'bonds'"
+    with pytest.raises(RecipeError, match=f"^{unknown} is not among the artifact's labels: 股市$"):
+        refuse_unknown(labels, ["股市"])
+    refuse_unknown(labels[1:2], ["股市"])
 
 
 def test_items_are_grouped_by_their_script(tmp_path: Path) -> None:

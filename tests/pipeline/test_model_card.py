@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.card import card
-from pipeline.publish import note_command
+from pipeline.publish import for_others, note_command
 
 CardOf = Callable[..., str]
 
@@ -66,6 +66,14 @@ def test_the_card_names_every_teacher(card_of: CardOf) -> None:
     told = card_of({"teacher": {"epochs": 1.0, "ngrams": 0.3}})
     assert "taught it" in told
     assert "n-grams" in told
+
+
+def test_a_command_names_files_as_others_find_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = tmp_path.parent / f"{tmp_path.name}-data"
+    assert for_others(data / "finnl" / "dev.jsonl", data) == "DIR/finnl/dev.jsonl"
+    assert for_others(tmp_path / "tests" / "items.jsonl", data) == "tests/items.jsonl"
+    assert for_others(tmp_path.parent / "items.jsonl", data) == "items.jsonl"
 
 
 def test_the_manifest_has_each_step_with_the_options_that_it_was_run_with(
