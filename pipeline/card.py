@@ -72,7 +72,7 @@ def card(folder: Path) -> str:
         answer=recipe["prompt"]["answer"],
         revision=manifest["revision"],
         created=manifest["created"],
-        stored=config.get("dtype", "float16"),
+        stored=_stored(config.get("dtype", "float16"), recipe["model"].get("embeddings", "float16")),
         licence=f"; licence: {words.licence}" if words.licence else "",
         commands="\n".join(manifest["commands"]),
         seed=recipe["training"]["seed"],
@@ -88,6 +88,10 @@ def card(folder: Path) -> str:
         limits="".join(f"- {limit}\n" for limit in words.limits),
         item_tokens=recipe["prompt"]["item_tokens"],
     )
+
+
+def _stored(weights: str, embeddings: str) -> str:
+    return weights if embeddings == weights else f"{weights}, embeddings as {embeddings}"
 
 
 def _json(path: Path) -> dict[str, Any]:

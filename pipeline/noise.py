@@ -10,11 +10,12 @@ from worker.engine.prompt import Prompt
 
 SHORTEST_SPLIT = 3  # bytes: one Chinese character stays whole
 MISTYPED = 0.05  # of the characters of a text that is mistyped at all
+LEFT = (0.5, 0.9)  # of an item that is cut
 
 
 class Noise:
-    """Some items are mistyped; pieces of all are split back into the two they were merged of (after Provilkov
-    et al. 2020, BPE-Dropout; here seeded), or left out.
+    """Some items are mistyped, some lose their end; pieces of all are split back into the two they were made
+    of (after Provilkov et al. 2020, BPE-Dropout; here seeded), or left out.
     """
 
     def __init__(self, prompt: Prompt, training: Training):
@@ -29,12 +30,15 @@ class Noise:
         self._split = training.split_pieces
         self._leave_out = training.leave_out
         self._typos = training.typos
+        self._cut = training.cut
 
     def __call__(self, example: Example, rng: random.Random) -> Example:
         start, stop = example.item.start, example.item.stop
         written = example.ids[start:stop]
         if self._typos and rng.random() < self._typos:
             written = self._mistyped(written, rng)
+        if self._cut and rng.random() < self._cut:
+            written = written[: max(1, round(rng.uniform(*LEFT) * len(written)))]
         kept = [token for token in written if rng.random() >= self._leave_out]
         item = [piece for token in kept for piece in self._pieces(token, rng)] or written
         ids = example.ids[:start] + item + example.ids[stop:]

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 
 from pipeline.card import card
-from pipeline.recipe import Recipe
+from pipeline.recipe import ModelShape, Recipe
 from pipeline.rows import SPLITS, read_rows
 from shared.taxonomy import load_taxonomy
 from worker.engine.artifact import SCHEMA
 from worker.engine.prompt_template import PromptTemplate
 
+EMBEDDINGS = "model.embed_tokens.weight"
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors")
 STEPS = ("prepare", "train", "calibrate", "evaluate")  # of an artifact's life, in order
 
@@ -30,9 +32,9 @@ def publish(model: Any, tokenizer: Any, recipe: Recipe, work: Path, output: Path
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     parameters = sum(weight.numel() for weight in model.parameters())
-    model.to(torch.float16).save_pretrained(unfinished)
-    (unfinished / "model.safetensors").chmod(0o644)  # the library writes it for its owner alone
+    _save(model, recipe.model, unfinished)
     tokenizer.save_pretrained(unfinished)
+    tokenizer.backend_tokenizer.save(str(unfinished / "tokenizer.json"), pretty=False)  # half the room
     shutil.copyfile(recipe.taxonomy, unfinished / "taxonomy.toml")
     (unfinished / "prompt.toml").write_text(prompt_toml(recipe.prompt), encoding="utf-8")
     write_json(unfinished / "calibration.json", {"schema": SCHEMA, "temperature": {"fp32": temperature}})
@@ -41,6 +43,16 @@ def publish(model: Any, tokenizer: Any, recipe: Recipe, work: Path, output: Path
     (unfinished / "README.md").write_text(card(unfinished), encoding="utf-8")
     shutil.rmtree(output, ignore_errors=True)
     return unfinished.rename(output)
+
+
+def _save(model: Any, shape: ModelShape, folder: Path) -> None:
+    model.to(torch.float16).save_pretrained(folder)
+    path = folder / "model.safetensors"
+    if shape.embeddings == "float8":
+        weights = load_file(path)  # the model itself stays one of float16, as its configuration says
+        weights[EMBEDDINGS] = weights[EMBEDDINGS].to(torch.float8_e4m3fn)
+        save_file(weights, path, metadata={"format": "pt"})
+    path.chmod(0o644)  # the library writes it for its owner alone
 
 
 def manifest(recipe: Recipe, work: Path, folder: Path, parameters: int) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from pipeline.training import Phase, epochs, train
 
 HEAD = 40.0  # the head's weights move with the body's small steps, and its answers must move much more
 TEXTS_AT_ONCE = 64
-SHARED = {"seed", "balance", "dropout", "smoothing", "averaging", "judge_steps", "patience"}  # with the model
+SHARED = {"seed", "balance", "smoothing", "averaging", "judge_steps", "patience"}  # with the model
 SPREAD = 0.05  # standard deviation of the first embeddings
 
 
@@ -152,7 +152,7 @@ def _phase(teacher: Teacher, recipe: Recipe, rows: Sequence[Row], coded: dict[st
     def loss(model: Classifier, number: int) -> torch.Tensor:
         some = [examples[i] for i in batches[number]]
         gold = torch.tensor([one.label for one in some])
-        logits = model([one.ids for one in some], training.dropout)
+        logits = model([one.ids for one in some], teacher.dropout)
         return functional.cross_entropy(logits, gold, label_smoothing=training.smoothing)
 
     def judge(model: Classifier) -> float:

@@ -12,7 +12,8 @@ from shared.taxonomy import load_taxonomy
 ROOT = Path(__file__).parents[2]
 HELD_OUT = ROOT / "tests" / "data" / "heldout.jsonl"
 MORE = [
-    ROOT / "tests" / "data" / name for name in ("long.jsonl", "autumn.jsonl", "winter.jsonl", "spring.jsonl")
+    ROOT / "tests" / "data" / name
+    for name in ("long.jsonl", "autumn.jsonl", "winter.jsonl", "spring.jsonl", "summer.jsonl", "tricky.jsonl")
 ]  # held out as well
 
 

@@ -37,6 +37,11 @@ def test_the_card_gives_each_figure_or_says_how_to_measure(card_of: CardOf) -> N
     assert "| flash | 10 | 0.800 | 0.700 | 0.040 |" in told
 
 
+def test_the_card_says_as_what_weights_and_embeddings_are_stored(card_of: CardOf) -> None:
+    assert "Weights in float16." in card_of()
+    assert "Weights in float16, embeddings as float8." in card_of(recipe={"model": {"embeddings": "float8"}})
+
+
 def test_the_card_names_the_labels_and_gives_the_thresholds(card_of: CardOf) -> None:
     abstain = {"precision": 0.9, "threshold": 0.42, "coverage": 0.875, "reached": 0.891, "items": 80}
     told = card_of(calibration={"schema": 1, "abstain": {"fp32": [abstain]}})

@@ -14,7 +14,7 @@ from pipeline.rows import read_rows
 from pipeline.train import make_tokenizer
 from worker.engine.prompt import Prompt
 
-NONE = {"split_pieces": 0.0, "leave_out": 0.0, "typos": 0.0}
+NONE = {"split_pieces": 0.0, "leave_out": 0.0, "typos": 0.0, "cut": 0.0}
 TEXT = "央行下调存款准备金率，The central bank cut its rate."
 
 
@@ -57,6 +57,16 @@ def test_split_pieces_say_the_same(prompt: Prompt, tokenizer: Any, example: Exam
 def test_an_item_whose_pieces_are_all_left_out_keeps_them(prompt: Prompt, example: Example) -> None:
     damage = noise(prompt, leave_out=0.999999999)
     assert damage(example, random.Random(1)) == example
+
+
+def test_a_cut_item_keeps_its_beginning(prompt: Prompt, example: Example) -> None:
+    damage, rng = noise(prompt, cut=0.999999999), random.Random(1)
+    whole = example.ids[example.item]
+    cut = [one.ids[one.item] for one in (damage(example, rng) for _ in range(50))]
+    assert all(whole[: len(one)] == one for one in cut)
+    shares = [len(one) / len(whole) for one in cut]
+    assert 0.48 < min(shares) < 0.6
+    assert 0.8 < max(shares) < 0.92
 
 
 def test_a_mistyped_item_is_read_again_as_pieces(prompt: Prompt, tokenizer: Any, example: Example) -> None:

@@ -8,13 +8,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
+from transformers import AutoModelForCausalLM
 
 from pipeline import training
 from pipeline.batches import balanced, collate, cut, encode
 from pipeline.calibration import Judge
 from pipeline.curve import Curve
 from pipeline.losses import Weights, weighted_loss
-from pipeline.publish import prompt_toml
+from pipeline.publish import prompt_toml, publish
 from pipeline.recipe import Recipe
 from pipeline.rows import Row, read_rows
 from pipeline.tokenizer import SPECIAL
@@ -44,8 +45,6 @@ def test_training_learns_and_the_artifact_can_be_served(artifact: Path, work: Pa
 
 
 def test_the_loss_on_the_answers_falls(artifact: Path, work: Path, recipe: Recipe) -> None:
-    from transformers import AutoModelForCausalLM
-
     tokenizer = load_tokenizer(artifact)
     batch = collate(encode(read_rows(work, "train"), Prompt(recipe.prompt, tokenizer)))
     weights = Weights(label=1.0)
@@ -169,6 +168,25 @@ def test_a_half_written_artifact_is_refused(artifact: Path, tmp_path: Path) -> N
     (half / "manifest.json").unlink()
     with pytest.raises(ArtifactError, match=r"manifest\.json is missing"):
         open_artifact(half)
+
+
+def test_embeddings_in_eight_bits_take_half_the_room_and_answer_alike(
+    artifact: Path, work: Path, recipe: Recipe, tmp_path: Path
+) -> None:
+    whole = TransformersEngine.load(Settings(model=str(artifact), quantization="fp32", torch_threads=1))
+    model = AutoModelForCausalLM.from_pretrained(artifact, dtype=torch.float32)
+    shape = recipe.model.model_copy(update={"embeddings": "float8"})
+    small = recipe.model_copy(update={"model": shape})
+    folder = publish(model, load_tokenizer(artifact), small, work, tmp_path / "small", 1.0)
+    name = "model.embed_tokens.weight"
+    stored, before = (load_file(one / "model.safetensors")[name] for one in (folder, artifact))
+    assert (stored.dtype, before.dtype) == (torch.float8_e4m3fn, torch.float16)
+    assert torch.allclose(stored.float(), before.float(), rtol=0.07, atol=0.002)
+    texts = [row.text for row in read_rows(work, "train")]
+    for quantization in ("fp32", "bf16", "int8"):
+        settings = Settings(model=str(folder), quantization=quantization, torch_threads=1)
+        answers = zip(whole.classify(texts), TransformersEngine.load(settings).classify(texts), strict=True)
+        assert sum(one.label == other.label for one, other in answers) >= len(texts) - 1, quantization
 
 
 def test_the_manifest_says_how_it_was_made_and_names_no_place_on_this_machine(
