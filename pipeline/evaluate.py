@@ -78,7 +78,8 @@ def measure(artifact: Path, rows: Sequence[Row], options: argparse.Namespace) ->
     print(told(measured, sets))
     metrics = as_metrics(measured, sets)
     write_json(artifact / "metrics.json", metrics)
-    manifest = note_command(artifact, "evaluate", *_figures_need(options))
+    recipe = for_others(options.recipe, options.data)
+    manifest = note_command(artifact, "evaluate", recipe, *_figures_need(options))
     page = report(manifest["name"], manifest["revision"], measured, sets, shown)
     (artifact / "report.html").write_text(page, encoding="utf-8")
     if "recipe" in manifest:  # an adopted model has a card of its own, if any

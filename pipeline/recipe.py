@@ -116,12 +116,14 @@ class Card(Part):
 
     Attributes:
         files: what the model files, as in "a model that files … under 14 labels".
+        data: where the texts come from.
         figures: of which rows the figures are.
         limits: lines.
         licence: of the weights.
     """
 
     files: str = "texts"
+    data: str = ""
     figures: str = ""
     limits: tuple[str, ...] = ()
     licence: str = ""
@@ -129,7 +131,7 @@ class Card(Part):
 
 class Recipe(Part):
     """Attributes:
-    folder: where the recipe lies; paths in it are relative to that.
+    path: the recipe's file; paths in it are relative to its folder.
     exclude: files of evaluation texts in the data folder: a row with such a text is left out.
     near_duplicates: character 5-gram Jaccard index from which two texts count as one; 0 keeps all but copies.
     """
@@ -145,7 +147,11 @@ class Recipe(Part):
     teacher: Teacher | None = None
     training: Training = Training()
     card: Card = Card()
-    folder: Annotated[Path, Field(exclude=True)] = Path()
+    path: Annotated[Path, Field(exclude=True)] = Path()
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -155,8 +161,8 @@ def load_recipe(path: Path) -> Recipe:
         RecipeError: the file is missing, is not TOML, or a field is wrong; names the field.
     """
     recipe = read_toml(Recipe, path, "recipe", RecipeError)
-    folder = path.parent.resolve()
-    return recipe.model_copy(update={"folder": folder, "taxonomy": (folder / recipe.taxonomy).resolve()})
+    path = path.resolve()
+    return recipe.model_copy(update={"path": path, "taxonomy": (path.parent / recipe.taxonomy).resolve()})
 
 
 def progress(line: str) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ from pipeline.train import lengths, make_model, make_tokenizer, run
 from shared.errors import ArtifactError
 from shared.settings import Settings
 from shared.taxonomy import load_taxonomy
-from tests.pipeline.conftest import copy_rows, killed_at
+from tests.pipeline.conftest import ROOT, copy_rows, killed_at, write_recipe
 from worker.engine.artifact import open_artifact
 from worker.engine.labels import LabelSet, labels_of
 from worker.engine.model import load_tokenizer
@@ -135,6 +137,30 @@ def test_training_stops_when_the_calibration_rows_do_not_gain_and_keeps_the_best
         for name, weight in model.state_dict().items():
             assert torch.equal(weight, seen[3][name])
     assert "calibration rows" in (tmp_path / "labels.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("checked", [False, True], ids=["no calibration rows", "calibration rows"])
+def test_training_says_whether_it_learned_anything(
+    recipe: Recipe, work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], checked: bool
+) -> None:
+    copy_rows(work, tmp_path)
+    if checked:
+        shutil.copy(tmp_path / "train.jsonl", tmp_path / "calibration.jsonl")
+    idle = recipe.training.model_copy(update={"lm_epochs": 0, "label_epochs": 2, "label_rate": 1e-9})
+    run(recipe.model_copy(update={"training": idle}), tmp_path, tmp_path / "tiny")
+    told = capsys.readouterr().err
+    assert ("learned next to nothing" in told) == checked
+    assert ("kept the weights of step" in told) == checked
+    assert ("no calibration rows" in told) != checked
+
+
+def test_a_mistake_in_the_recipe_is_one_line(tmp_path: Path) -> None:
+    path = write_recipe(tmp_path, lambda text: text.replace("hidden =", "hiden ="))
+    command = [sys.executable, "-m", "pipeline.train", "--recipe", str(path), "--data", str(tmp_path)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "model.hiden: there is no such field; is 'hidden' meant?" in result.stderr
+    assert result.stderr.startswith("train: ")
 
 
 def test_without_calibration_rows_patience_never_ends_a_training() -> None:
