@@ -12,6 +12,7 @@ from shared.errors import RecipeError
 from shared.taxonomy import Taxonomy
 
 MOST_NAMED = 20  # unknown labels named in one refusal
+NOTHING = (None, "")  # an empty cell
 
 
 class Unknown:
@@ -36,6 +37,12 @@ class LabelReader:
             return [value.get(field) for field in self._source.slots.values()]
         return value.get(self._source.label)
 
+    def why_none(self, given: Any) -> str:
+        """Why a row has no answer."""
+        if all(value in NOTHING for value in (given if isinstance(given, list) else [given])):
+            return "without a label"
+        return "dropped by the recipe" + (", or no value for a slot" if self._slots else "")
+
     def answers(self, given: Any, text: str | None) -> list[str] | Unknown:
         """The right answers, best first; none where the recipe drops the row or a slot has no value.
 
@@ -43,10 +50,11 @@ class LabelReader:
             text: for the recipe's rulings; None when `given` is the taxonomy's already.
         """
         if not self._slots:
-            label = self._mapped(str(given), text)
+            label = self._mapped("" if given is None else str(given), text)
             return Unknown(str(given)) if label and label not in self._names else [label] if label else []
         values = given.split(self._template.label_separator) if isinstance(given, str) else list(given or [])
-        mapped = [label for value in values if (label := self._mapped(str(value), text))]
+        present = [str(value) for value in values if value is not None]
+        mapped = [label for value in present if (label := self._mapped(value, text))]
         for label in mapped:
             if label not in self._names:
                 return Unknown(label)
