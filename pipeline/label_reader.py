@@ -10,6 +10,7 @@ from pipeline.source import Source
 from pipeline.tables import Numbered, read_table
 from shared.errors import RecipeError
 from shared.taxonomy import Taxonomy
+from worker.engine.prompt_template import PromptTemplate
 
 MOST_NAMED = 20  # unknown labels named in one refusal
 NOTHING = (None, "")  # an empty cell
@@ -73,6 +74,17 @@ class LabelReader:
         if given in self._source.drop:
             return ""
         return given if self._source.map is None else self._source.map.get(given, given)
+
+
+def answers_of(taxonomy: Taxonomy, template: PromptTemplate) -> dict[str, tuple[str, ...]]:
+    """Every answer there is, and what it consists of: its label, or `slot=value` for each slot."""
+    if not taxonomy.slots:
+        return {name: (name,) for name in taxonomy.names}
+    chosen = (dict(zip(taxonomy.slots, values, strict=True)) for values in product(*taxonomy.slots.values()))
+    return {
+        template.fill(**values): tuple(f"{slot}={value}" for slot, value in values.items())
+        for values in chosen
+    }
 
 
 def labels_by_id(path: Path, field: str) -> dict[str, Any]:

@@ -98,6 +98,16 @@ def test_rows_of_an_older_recipe_are_prepared_again(recipe: Recipe, data: Path, 
     assert len(read_rows(tmp_path, "train")) == 12
 
 
+def test_each_step_that_prepares_by_itself_tells_what_came_of_it_and_only_then(
+    recipe: Recipe, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ensure_prepared(recipe, data, tmp_path)
+    assert "conflicts: 0" in capsys.readouterr().out
+    assert (tmp_path / "prepared.html").is_file()
+    ensure_prepared(recipe, data, tmp_path)
+    assert not capsys.readouterr().out
+
+
 def test_rows_survive_their_file(tmp_path: Path) -> None:
     row = Row("7", "换行\u2028在此", "其他", "authored", "train", 2)
     write_rows([row], tmp_path)
