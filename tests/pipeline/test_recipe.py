@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.recipe import load_recipe
+from pipeline.recipe import Training, load_recipe
 from shared.errors import RecipeError
-from tests.pipeline.conftest import slot_recipe, write_recipe
+from shared.taxonomy import load_taxonomy
+from tests.pipeline.conftest import ROOT, slot_recipe, write_recipe
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,18 @@ def test_a_source_may_be_held_out_as_a_whole(tmp_path: Path) -> None:
         lambda text: text.replace("held_out = 0.0\ncalibration = 0.0", "held_out = 1.0\ncalibration = 0.03"),
     )
     assert load_recipe(path).sources[0].held_out == 1
+
+
+def test_the_small_taxonomy_and_the_numbers_for_few_rows_of_the_documents_are_right(tmp_path: Path) -> None:
+    blocks = (ROOT / "docs" / "pipeline.md").read_text(encoding="utf-8").split("```toml\n")
+    shortest, *_, taxonomy, few_rows = (block.partition("```")[0] for block in blocks[1:])
+    (tmp_path / "desk_labels.toml").write_text(taxonomy, encoding="utf-8")
+    recipe = shortest.replace("../../shared/taxonomies/newsroom.toml", "desk_labels.toml") + few_rows
+    (tmp_path / "desk.toml").write_text(recipe, encoding="utf-8")
+    read = load_recipe(tmp_path / "desk.toml")
+    assert load_taxonomy(read.taxonomy).names == ("Sport", "Business")
+    assert (Training().batch_tokens, read.training.batch_tokens) == (4096, 512)
+    assert (Training().averaging, read.training.averaging) == (0.998, 0.98)
 
 
 def test_two_sources_with_one_name_are_refused(tmp_path: Path) -> None:
