@@ -152,5 +152,5 @@ def _refusal(source: Source, unknown: Mapping[str, Sequence[int]], taxonomy: Tax
         first = ", ".join(map(str, rows[:FIRST_ROWS])) + (", …" if len(rows) > FIRST_ROWS else "")
         where = f"rows {first} ({len(rows)} in all)" if len(rows) > 1 else f"row {first}"
         near = nearest_label(label, taxonomy)
-        faults.append(f"{where}: label {label!r}" + (f", is {near!r} meant?" if near else ""))
+        faults.append(f"{where}: label {label!r}" + (f" (is {near!r} meant?)" if near else ""))
     return f"{source.file}, {listed(faults)}: not in the taxonomy, and nothing in the recipe maps or drops it"

@@ -127,7 +127,7 @@ def test_an_unknown_label_is_named_once_with_its_first_rows_and_the_label_that_m
     write_jsonl(
         tmp_path / "news.jsonl", [{"text": f"第{n}条", "label": label} for n, label in enumerate(labels)]
     )
-    told = r"rows 1, 2, 3, … \(20 in all\): label '打新'; row 21: label 'Stock markets', is '股市' meant"
+    told = r"rows 1, 2, 3, … \(20 in all\): label '打新'; row 21: label 'Stock markets' \(is '股市' m"
     with pytest.raises(RecipeError, match=told):
         prepare(recipe, tmp_path)
 
