@@ -113,5 +113,5 @@ def _check_field(path: Path, rows: Sequence[Numbered], field: str) -> None:
         raise RecipeError(f"{path}: there is no field {field!r}; row {rows[0][0]} has {there}")
     if lacking:
         raise RecipeError(
-            f"{path}, row {lacking[0]}: field {field!r} is missing ({len(lacking)} rows in all)"
+            f"{path}, row {lacking[0]}: field {field!r} is missing (rows without it: {len(lacking)})"
         )
