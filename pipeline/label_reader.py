@@ -1,6 +1,6 @@
 """What a source calls a row, or someone who read it -> what the model shall answer."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,8 @@ from pipeline.recipe import Recipe
 from pipeline.source import Source
 from pipeline.tables import Numbered, read_table
 from shared.errors import RecipeError
-from shared.taxonomy import Taxonomy
+from shared.taxonomy import Taxonomy, load_taxonomy
+from worker.engine.prompt_template import PromptTemplate
 
 MOST_NAMED = 20  # unknown labels named in one refusal
 
@@ -50,10 +51,10 @@ class LabelReader:
         for label in mapped:
             if label not in self._names:
                 return Unknown(label)
-        found = [[label for label in mapped if label in known] for known in self._slots.values()]
-        return [
-            self._template.fill(**dict(zip(self._slots, chosen, strict=True))) for chosen in product(*found)
-        ]
+        return filled(
+            self._template,
+            {slot: [one for one in mapped if one in known] for slot, known in self._slots.items()},
+        )
 
     def _mapped(self, given: str, text: str | None) -> str:
         """The taxonomy's label; "" for one that the recipe drops; `given` when nothing maps it."""
@@ -65,6 +66,17 @@ class LabelReader:
         if given in self._source.drop:
             return ""
         return given if self._source.map is None else self._source.map.get(given, given)
+
+
+def filled(template: PromptTemplate, slots: Mapping[str, Sequence[str]]) -> list[str]:
+    """The answers that take one of the values for each slot."""
+    return [template.fill(**dict(zip(slots, chosen, strict=True))) for chosen in product(*slots.values())]
+
+
+def all_answers(recipe: Recipe) -> list[str]:
+    """Whatever a model of the recipe may answer."""
+    taxonomy = load_taxonomy(recipe.taxonomy)
+    return filled(recipe.prompt, taxonomy.slots) if taxonomy.slots else list(taxonomy.names)
 
 
 def labels_by_id(path: Path, field: str) -> dict[str, Any]:
