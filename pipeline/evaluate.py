@@ -156,7 +156,7 @@ def _options(given: Sequence[str] | None) -> argparse.Namespace:
     if unknown := set(options.types) - set(TYPES):
         parser.error(f"--types: {', '.join(sorted(unknown))} is none of {', '.join(TYPES)}")
     if missing := [str(path) for path in options.compare or () if not path.exists()]:
-        parser.error(f"--compare: {' and '.join(missing)} does not exist")
+        parser.error(f"--compare: there is no {' and no '.join(missing)}")
     return options
 
 

@@ -170,7 +170,7 @@ def test_a_comparison_with_what_does_not_exist_says_so(
     given = ["--recipe", str(recipe.folder / "tiny.toml"), "--data", "none", "--compare", lacking]
     with pytest.raises(SystemExit):
         main([*given, str(recipe.folder)])
-    assert f"--compare: {lacking} does not exist" in capsys.readouterr().err
+    assert f"--compare: there is no {lacking}" in capsys.readouterr().err
 
 
 def test_figures_of_a_model_of_other_rows_are_marked(
