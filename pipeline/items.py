@@ -28,8 +28,8 @@ def rows_to_measure(recipe: Recipe, work: Path, items: Sequence[Path], like: str
     """The held-out rows and those of the files.
 
     Raises:
-        RecipeError: there is none, a file cannot be read, has a text that was trained on, or brings an id or
-            an item of its own twice.
+        RecipeError: there is none; a file cannot be read; an item was trained on, stands twice, or has
+            another row's id.
     """
     more = [row for path in items for row in (items_like(path, recipe, like) if like else read_items(path))]
     rows = read_rows(work, "held_out") + more
