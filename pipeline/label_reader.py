@@ -1,6 +1,6 @@
 """What a source calls a row, or someone who read it -> what the model shall answer."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -59,10 +59,10 @@ class LabelReader:
         for label in mapped:
             if label not in self._names:
                 return Unknown(label)
-        found = [[label for label in mapped if label in known] for known in self._slots.values()]
-        return [
-            self._template.fill(**dict(zip(self._slots, chosen, strict=True))) for chosen in product(*found)
-        ]
+        return filled(
+            self._template,
+            {slot: [one for one in mapped if one in known] for slot, known in self._slots.items()},
+        )
 
     def _mapped(self, given: str, text: str | None) -> str:
         """The taxonomy's label; "" for one that the recipe drops; `given` when nothing maps it."""
@@ -76,7 +76,12 @@ class LabelReader:
         return given if self._source.map is None else self._source.map.get(given, given)
 
 
-def answers_of(taxonomy: Taxonomy, template: PromptTemplate) -> dict[str, tuple[str, ...]]:
+def filled(template: PromptTemplate, slots: Mapping[str, Sequence[str]]) -> list[str]:
+    """The answers that take one of the values for each slot."""
+    return [template.fill(**dict(zip(slots, chosen, strict=True))) for chosen in product(*slots.values())]
+
+
+def all_answers(taxonomy: Taxonomy, template: PromptTemplate) -> dict[str, tuple[str, ...]]:
     """Every answer there is, and what it consists of: its label, or `slot=value` for each slot."""
     if not taxonomy.slots:
         return {name: (name,) for name in taxonomy.names}

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.findings import Findings
 from pipeline.inventory import Inventory
-from pipeline.label_reader import answers_of
+from pipeline.label_reader import all_answers
 from pipeline.near import near_pairs
 from pipeline.recipe import Recipe, load_recipe
 from pipeline.rows import SPLITS, Row, key, read_rows, write_rows
@@ -58,7 +58,7 @@ def ensure_prepared(recipe: Recipe, data: Path, work: Path) -> None:
 def _report(recipe: Recipe, work: Path, findings: Findings) -> None:
     rows = {split: read_rows(work, split) for split in SPLITS}
     lengths = token_lengths(rows, recipe, work / "tokenizer")
-    answers = answers_of(load_taxonomy(recipe.taxonomy), recipe.prompt)
+    answers = all_answers(load_taxonomy(recipe.taxonomy), recipe.prompt)
     inventory = Inventory(rows, lengths, recipe.prompt.item_tokens, findings, answers)
     inventory.write(work, recipe.name)
     print(f"{inventory.text()}\n\nmore in {work / 'prepared.html'}")

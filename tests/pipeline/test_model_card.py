@@ -37,6 +37,15 @@ def test_the_card_gives_each_figure_or_says_how_to_measure(card_of: CardOf) -> N
     assert "| flash | 10 | 0.800 | 0.700 | 0.040 |" in told
 
 
+def test_the_card_says_when_nothing_could_tell_whether_items_were_trained_on(card_of: CardOf) -> None:
+    group = {"items": 10, "accuracy": 0.8, "macro_f1": 0.7, "ece": 0.04}
+    metrics = {"groups": {"flash": group}, "types": {"fp32": {}}}
+    unknown = "whether items above are among them is not known"
+    assert unknown not in card_of(metrics=metrics)
+    assert unknown not in card_of(metrics=metrics | {"leaks_checked": True})
+    assert unknown in card_of(metrics=metrics | {"leaks_checked": False})
+
+
 def test_the_card_says_as_what_weights_and_embeddings_are_stored(card_of: CardOf) -> None:
     assert "Weights in float16." in card_of()
     assert "Weights in float16, embeddings as float8." in card_of(recipe={"model": {"embeddings": "float8"}})
