@@ -20,6 +20,7 @@ from pipeline.recipe import Recipe
 from pipeline.rows import Row, read_rows
 from shared.errors import RecipeError
 from shared.settings import Settings
+from shared.taxonomy import load_taxonomy
 from tests.pipeline.conftest import WHERE, slot_recipe, write_jsonl
 from worker.engine.standin import StandIn
 from worker.engine.transformers_engine import TransformersEngine
@@ -148,7 +149,7 @@ def test_an_artifact_is_compared_with_a_file_of_predictions(
 
 def test_predictions_that_the_taxonomy_lacks_are_refused(recipe: Recipe, tmp_path: Path) -> None:
     rows = [Row(str(n), "", "股市", "", "held_out") for n in range(3)]
-    answers = all_answers(recipe)
+    answers = all_answers(load_taxonomy(recipe.taxonomy), recipe.prompt)
     labels = ["股市", "", "stocks"]
     write_jsonl(tmp_path / "p.jsonl", [{"id": n, "label": label} for n, label in enumerate(labels)])
     with pytest.raises(RecipeError, match=r"p\.jsonl, row 3: label 'stocks': not in the taxonomy"):
@@ -158,7 +159,8 @@ def test_predictions_that_the_taxonomy_lacks_are_refused(recipe: Recipe, tmp_pat
 
 
 def test_the_answers_of_slots_are_all_their_combinations(tmp_path: Path) -> None:
-    answers = all_answers(slot_recipe(tmp_path))
+    recipe = slot_recipe(tmp_path)
+    answers = all_answers(load_taxonomy(recipe.taxonomy), recipe.prompt)
     assert len(answers) == 9
     assert "国际、政策" in answers
 
