@@ -4,10 +4,10 @@ import argparse
 from argparse import Namespace
 from pathlib import Path
 
-from pipeline.items import read_items, refuse_leaks
+from pipeline.items import rows_to_measure
 from pipeline.prepare import ensure_prepared
 from pipeline.recipe import load_recipe
-from pipeline.rows import Row, read_rows
+from pipeline.rows import Row
 from shared.settings import Settings
 from worker.engine.transformers_engine import TransformersEngine
 
@@ -31,14 +31,12 @@ def prepared(options: Namespace) -> tuple[Path, list[Row]]:
     """The folder of the prepared rows, and those to measure on.
 
     Raises:
-        RecipeError: one of them was trained on.
+        RecipeError: as rows_to_measure.
     """
     recipe = load_recipe(options.recipe)
     work = options.work or Path("runs") / recipe.name
     ensure_prepared(recipe, options.data, work)
-    rows = read_rows(work, "held_out") + [row for path in options.items for row in read_items(path)]
-    refuse_leaks(rows, work)
-    return work, rows
+    return work, rows_to_measure(recipe, work, options.items)
 
 
 def engine_of(options: Namespace) -> TransformersEngine:

@@ -132,6 +132,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--answer", default="{label}", help="answer, with {label} where the label stands")
     parser.add_argument("--item-tokens", type=int, default=512, help="tokens read of an item")
     parser.add_argument(
+        "--strip-prefix",
+        metavar="TEXT",
+        action="append",
+        default=[],
+        help="words that callers put before an item and that the model was not trained with; may be repeated",
+    )
+    parser.add_argument(
+        "--score-end",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether the end of turn belongs to a label (see docs/pipeline.md)",
+    )
+    parser.add_argument(
         "--zero-shot", action="store_true", help="requests may bring labels: {labels} in --system lists them"
     )
     parser.add_argument("--output", type=Path, required=True, help="folder of the artifact, like models/desk")
@@ -144,6 +157,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             user=asked.user,
             answer=asked.answer,
             item_tokens=asked.item_tokens,
+            strip_prefixes=tuple(asked.strip_prefix),
+            score_end=asked.score_end,
             zero_shot=asked.zero_shot,
         )
         examples = read_examples(asked.examples) if asked.examples else [Example(text) for text in TEXTS]

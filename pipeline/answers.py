@@ -2,10 +2,11 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.label_reader import listed
 from pipeline.rows import Row
 from pipeline.tables import read_table
 from shared.errors import ItemError, RecipeError
@@ -74,22 +75,29 @@ def write_predictions(path: Path, outcomes: Sequence[Outcome]) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def read_predictions(path: Path, rows: Sequence[Row]) -> list[Outcome]:
+def read_predictions(path: Path, rows: Sequence[Row], answers: Collection[str]) -> list[Outcome]:
     """The answers that a file has for the rows, by `id`; what made them does not matter.
 
+    Args:
+        answers: the right ones are among these.
+
     Raises:
-        RecipeError: a row has none, or two.
+        RecipeError: a row has none, or two, or one that could not be right.
     """
-    found = {}
+    found: dict[str, Mapping[str, object]] = {}
+    unknown = []
+    known = {"", *answers}  # an item that failed has no answer
     for number, value in read_table(path, ["id", "label"]):
-        if value["id"] in found:
-            raise RecipeError(f"{path.name}, row {number}: id {value['id']!r} occurs twice")
-        found[value["id"]] = value
-    missing = [row.id for row in rows if row.id not in found]
-    if missing:
-        raise RecipeError(
-            f"{path.name} has no prediction for {len(missing)} rows, like {', '.join(missing[:5])}"
-        )
+        identity = str(value["id"])  # as rows have them
+        if identity in found:
+            raise RecipeError(f"{path.name}, row {number}: id {identity!r} occurs twice")
+        found[identity] = value
+        if str(value["label"]) not in known:
+            unknown.append(f"row {number}: label {value['label']!r}")
+    if unknown:
+        raise RecipeError(f"{path.name}, {listed(unknown)}: not in the taxonomy, so never right")
+    if missing := [row.id for row in rows if row.id not in found]:
+        raise RecipeError(f"{path.name} has no prediction for {listed(missing)}")
     return [_predicted(row, found[row.id]) for row in rows]
 
 

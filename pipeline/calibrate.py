@@ -100,7 +100,7 @@ def main(given: Sequence[str] | None = None) -> None:
     artifact = options.artifact or Path("models") / recipe.name
     rows = _rows(options, recipe) if options.items is None else read_items(options.items)
     results = calibrate(artifact, rows, types, options.bias, options.precision, options.threads)
-    note_command(artifact, "calibrate", *_scales_need(options))
+    note_command(artifact, "calibrate", for_others(options.recipe, options.data), *_scales_need(options))
     print(told(results))
     progress(f"wrote {artifact / 'calibration.json'}; its metrics are of before: python -m pipeline.evaluate")
     found = {name: asdict(result) | {"abstain": kept(result)} for name, result in results.items()}

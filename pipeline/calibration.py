@@ -36,14 +36,17 @@ class Judge:
 
     def __call__(self, model: Any) -> float:
         """The negative log-likelihood in nats at the best temperature; 0 without rows."""
-        return self._fit(model)[1]
+        return self.fit(model)[1]
 
-    def temperature(self, model: Any) -> float:
-        """The temperature with the least negative log-likelihood; 1.0 without rows."""
-        return self._fit(model)[0]
-
-    def _fit(self, model: Any) -> tuple[float, float]:
+    def fit(self, model: Any) -> tuple[float, float]:
+        """The temperature with the least negative log-likelihood, and that; 1.0 and 0 without rows."""
         return best_temperature(self._scores(model), self._gold) if self._prompts else (1.0, 0.0)
+
+    @property
+    def ignorance(self) -> float:
+        """The loss in nats of guessing labels as often as the rows have them."""
+        shares = self._gold.bincount().float() / max(1, len(self._gold))
+        return float(torch.special.entr(shares).sum())
 
     def _scores(self, model: Any) -> torch.Tensor:
         """log P of each label: [rows, labels]."""

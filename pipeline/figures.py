@@ -29,7 +29,7 @@ class SetFigures:
 
     def line(self) -> str:
         return (
-            f"label sets, {self.items} items: micro-F1 {self.micro_f1:.4f}, "
+            f"label sets: items {self.items}, micro-F1 {self.micro_f1:.4f}, "
             f"exact match {self.exact_match:.4f}, all gold labels covered {self.all_covered:.4f}"
         )
 
@@ -64,7 +64,7 @@ class Figures:
         """For a person at a terminal."""
         brier = "" if self.brier is None else f", Brier {self.brier:.3f}"
         speed = f", {self.items_per_second:.0f} items/s" if self.items_per_second else ""
-        head = f"{self.items} items: accuracy {self.accuracy:.3f}, macro-F1 {self.macro_f1:.3f}, "
+        head = f"items {self.items}, accuracy {self.accuracy:.3f}, macro-F1 {self.macro_f1:.3f}, "
         lines = [f"{head}ECE {self.ece:.3f}{brier}{speed}"]
         lines.append(f"{'items':>7}{'precision':>11}{'recall':>8}{'F1':>7}  label")
         lines += [

@@ -1,10 +1,7 @@
 """What prepare left out of the rows, and which rows contradict each other; row ids only, no texts."""
 
-import json
 from collections import Counter
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
 
 from pipeline.rows import Row
 
@@ -48,16 +45,3 @@ class Findings:
     @property
     def conflicts(self) -> list[Repeat]:
         return [repeat for repeat in self.repeats if repeat.conflict]
-
-    def write(self, path: Path) -> None:
-        value = {"left_out": self.left_out, "repeats": [asdict(repeat) for repeat in self.repeats]}
-        path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-
-
-def read_findings(path: Path) -> Findings:
-    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    repeats = [
-        Repeat(**one | {"splits": tuple(one["splits"]), "labels": tuple(one["labels"])})
-        for one in value["repeats"]
-    ]
-    return Findings(Counter(value["left_out"]), repeats)

@@ -21,6 +21,7 @@ class Inventory:
         rows: split -> its rows.
         lengths: split -> tokens of each row's text.
         item_tokens: how many of them the model reads.
+        answers: that the model can give, and the labels or values that each consists of.
     """
 
     def __init__(
@@ -29,10 +30,15 @@ class Inventory:
         lengths: Mapping[str, Sequence[int]],
         item_tokens: int,
         findings: Findings,
+        answers: Mapping[str, Sequence[str]],
     ):
         self._lengths, self._item_tokens, self._findings = lengths, item_tokens, findings
         by = Counter((row.label, split) for split, some in rows.items() for row in some)
-        labels = {label for label, _ in by}
+        trained = {part for row in rows["train"] for one in row.answered for part in answers[one.label]}
+        parts = dict.fromkeys(part for some in answers.values() for part in some)
+        self._untrained = [part for part in parts if part not in trained]
+        # With slots only the answers that occur: there may be a thousand others.
+        labels = {label for label, _ in by} | (set(answers) & set(self._untrained))
         self._counts = {
             label: [by[label, split] for split in SPLITS]
             for label in sorted(labels, key=lambda label: (-sum(by[label, split] for split in SPLITS), label))
@@ -44,6 +50,7 @@ class Inventory:
         lines += [
             "".join(f"{n:>12}" for n in counts) + f"    {label}" for label, counts in self._counts.items()
         ]
+        lines += [f"\nwarning: {self._warning}"] if self._untrained else []
         lines.append("\ntokens       rows    median       95%   longest  truncated")
         lines += [
             f"{split:<12}"
@@ -69,6 +76,7 @@ class Inventory:
             "labels": {
                 label: dict(zip(SPLITS, counts, strict=True)) for label, counts in self._counts.items()
             },
+            "untrained": self._untrained,
             "tokens": tokens,
             "left_out": self._findings.left_out,
             "conflicts": [asdict(repeat) for repeat in self._findings.conflicts],
@@ -76,6 +84,10 @@ class Inventory:
         }
         write_json(folder / "prepared.json", figures)
         (folder / "prepared.html").write_text(self._page(name), encoding="utf-8")
+
+    @property
+    def _warning(self) -> str:
+        return f"no training row has {', '.join(self._untrained)}; the model can answer so all the same"
 
     @property
     def _across(self) -> list[Repeat]:
@@ -99,6 +111,7 @@ class Inventory:
             heading("Rows by label"),
             figure("rows of each label, by split", bars("Rows by label", SPLITS[:3], labelled)),
             table(("label", *SPLITS), [(label or "without", *n) for label, n in self._counts.items()]),
+            *([paragraph(f"Warning: {self._warning}.")] if self._untrained else []),
             heading("Length of the texts"),
             figure("tokens of a text", histogram("Length of the texts", lengths, "tokens")),
             table(("split", "rows", "median", "95 %", "longest", f"above {self._item_tokens}"),

@@ -1,6 +1,6 @@
 """What a source calls a row, or someone who read it -> what the model shall answer."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,10 @@ from pipeline.source import Source
 from pipeline.tables import Numbered, read_table
 from shared.errors import RecipeError
 from shared.taxonomy import Taxonomy
+from worker.engine.prompt_template import PromptTemplate
 
 MOST_NAMED = 20  # unknown labels named in one refusal
+NOTHING = (None, "")  # an empty cell
 
 
 class Unknown:
@@ -36,6 +38,12 @@ class LabelReader:
             return [value.get(field) for field in self._source.slots.values()]
         return value.get(self._source.label)
 
+    def why_none(self, given: Any) -> str:
+        """Why a row has no answer."""
+        if all(value in NOTHING for value in (given if isinstance(given, list) else [given])):
+            return "without a label"
+        return "dropped by the recipe" + (", or no value for a slot" if self._slots else "")
+
     def answers(self, given: Any, text: str | None) -> list[str] | Unknown:
         """The right answers, best first; none where the recipe drops the row or a slot has no value.
 
@@ -43,17 +51,18 @@ class LabelReader:
             text: for the recipe's rulings; None when `given` is the taxonomy's already.
         """
         if not self._slots:
-            label = self._mapped(str(given), text)
+            label = self._mapped("" if given is None else str(given), text)
             return Unknown(str(given)) if label and label not in self._names else [label] if label else []
         values = given.split(self._template.label_separator) if isinstance(given, str) else list(given or [])
-        mapped = [label for value in values if (label := self._mapped(str(value), text))]
+        present = [str(value) for value in values if value is not None]
+        mapped = [label for value in present if (label := self._mapped(value, text))]
         for label in mapped:
             if label not in self._names:
                 return Unknown(label)
-        found = [[label for label in mapped if label in known] for known in self._slots.values()]
-        return [
-            self._template.fill(**dict(zip(self._slots, chosen, strict=True))) for chosen in product(*found)
-        ]
+        return filled(
+            self._template,
+            {slot: [one for one in mapped if one in known] for slot, known in self._slots.items()},
+        )
 
     def _mapped(self, given: str, text: str | None) -> str:
         """The taxonomy's label; "" for one that the recipe drops; `given` when nothing maps it."""
@@ -65,6 +74,22 @@ class LabelReader:
         if given in self._source.drop:
             return ""
         return given if self._source.map is None else self._source.map.get(given, given)
+
+
+def filled(template: PromptTemplate, slots: Mapping[str, Sequence[str]]) -> list[str]:
+    """The answers that take one of the values for each slot."""
+    return [template.fill(**dict(zip(slots, chosen, strict=True))) for chosen in product(*slots.values())]
+
+
+def all_answers(taxonomy: Taxonomy, template: PromptTemplate) -> dict[str, tuple[str, ...]]:
+    """Every answer there is, and what it consists of: its label, or `slot=value` for each slot."""
+    if not taxonomy.slots:
+        return {name: (name,) for name in taxonomy.names}
+    chosen = (dict(zip(taxonomy.slots, values, strict=True)) for values in product(*taxonomy.slots.values()))
+    return {
+        template.fill(**values): tuple(f"{slot}={value}" for slot, value in values.items())
+        for values in chosen
+    }
 
 
 def labels_by_id(path: Path, field: str) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def reliability(title: str, bins: Sequence[tuple[float, float, int]]) -> str:
         size = 3 + 22 * (items / total) ** 0.5
         marks.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size:.1f}" fill="{COLOURS[0]}" fill-opacity="0.75">'
-            f"<title>{items} items: probability {confidence:.3f}, right {accuracy:.3f}</title></circle>"
+            f"<title>items {items}, probability {confidence:.3f}, right {accuracy:.3f}</title></circle>"
         )
     return _svg(title, bottom + 44, marks)
 

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.findings import Findings, read_findings
+from pipeline.findings import Findings
 from pipeline.inventory import Inventory
+from pipeline.label_reader import all_answers
 from pipeline.near import near_pairs
 from pipeline.recipe import Recipe, load_recipe
 from pipeline.rows import SPLITS, Row, key, read_rows, write_rows
@@ -42,7 +43,7 @@ def prepare(recipe: Recipe, data: Path, findings: Findings | None = None) -> lis
 
 
 def ensure_prepared(recipe: Recipe, data: Path, work: Path) -> None:
-    """Prepare unless `work` holds rows that were prepared with the same sources."""
+    """Prepare, and say what came of it, unless `work` holds rows that were prepared with the same sources."""
     made_from = work / "sources.json"
     wanted = recipe.model_dump(mode="json", include={"exclude", "near_duplicates"})
     wanted["sources"] = [source.model_dump(mode="json") for source in files_of(recipe, data)]
@@ -50,8 +51,17 @@ def ensure_prepared(recipe: Recipe, data: Path, work: Path) -> None:
     if not made_from.is_file() or made_from.read_text(encoding="utf-8") != written:
         findings = Findings()
         write_rows(prepare(recipe, data, findings), work)
-        findings.write(work / "findings.json")
+        _report(recipe, work, findings)
         made_from.write_text(written, encoding="utf-8")
+
+
+def _report(recipe: Recipe, work: Path, findings: Findings) -> None:
+    rows = {split: read_rows(work, split) for split in SPLITS}
+    lengths = token_lengths(rows, recipe, work / "tokenizer")
+    answers = all_answers(load_taxonomy(recipe.taxonomy), recipe.prompt)
+    inventory = Inventory(rows, lengths, recipe.prompt.item_tokens, findings, answers)
+    inventory.write(work, recipe.name)
+    print(f"{inventory.text()}\n\nmore in {work / 'prepared.html'}")
 
 
 def _excluded(recipe: Recipe, data: Path) -> set[str]:
@@ -100,11 +110,6 @@ def main(given: Sequence[str] | None = None) -> None:
     work = options.work or Path("runs") / recipe.name
     (work / "sources.json").unlink(missing_ok=True)  # prepare anew: the data may have changed
     ensure_prepared(recipe, options.data, work)
-    rows = {split: read_rows(work, split) for split in SPLITS}
-    lengths = token_lengths(rows, recipe, work / "tokenizer")
-    inventory = Inventory(rows, lengths, recipe.prompt.item_tokens, read_findings(work / "findings.json"))
-    inventory.write(work, recipe.name)
-    print(f"{inventory.text()}\n\nmore in {work / 'prepared.html'}")
 
 
 def token_lengths(rows: dict[str, list[Row]], recipe: Recipe, kept: Path) -> dict[str, list[int]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from transformers.utils.logging import disable_progress_bar
 
 from pipeline.card import card
 from pipeline.recipe import ModelShape, Recipe
@@ -46,6 +47,7 @@ def publish(model: Any, tokenizer: Any, recipe: Recipe, work: Path, output: Path
 
 
 def _save(model: Any, shape: ModelShape, folder: Path) -> None:
+    disable_progress_bar()  # a second's work
     model.to(torch.float16).save_pretrained(folder)
     path = folder / "model.safetensors"
     if shape.embeddings == "float8":
@@ -65,7 +67,7 @@ def manifest(recipe: Recipe, work: Path, folder: Path, parameters: int) -> dict[
         "revision": revision(folder),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "recipe": made_of,
-        "commands": [command(recipe.name, step) for step in STEPS],
+        "commands": [command(step, for_others(recipe.path)) for step in ("prepare", "train")],
         "parameters": parameters,
         "labels": len(load_taxonomy(recipe.taxonomy).names),
         "data": {
@@ -86,44 +88,39 @@ def manifest(recipe: Recipe, work: Path, folder: Path, parameters: int) -> dict[
     }
 
 
-def command(name: str, step: str, *options: str) -> str:
+def command(step: str, recipe: str, *options: str) -> str:
     """As in docs/pipeline.md: the folders of the machine that ran it say nothing to others."""
-    return shlex.join(
-        [
-            "python",
-            "-m",
-            f"pipeline.{step}",
-            "--recipe",
-            f"pipeline/recipes/{name}.toml",
-            "--data",
-            "DIR",
-            *options,
-        ]
-    )
+    return shlex.join(["python", "-m", f"pipeline.{step}", "--recipe", recipe, "--data", "DIR", *options])
 
 
-def for_others(path: Path, data: Path) -> str:
+def for_others(path: Path, data: Path | None = None) -> str:
     """A file as a command names it: in DIR, or from the working folder; of one elsewhere the name alone."""
     whole = path.resolve()
-    if whole.is_relative_to(data.resolve()):
+    if data and whole.is_relative_to(data.resolve()):
         return f"DIR/{whole.relative_to(data.resolve())}"
     return str(whole.relative_to(Path.cwd())) if whole.is_relative_to(Path.cwd()) else path.name
 
 
-def note_command(artifact: Path, step: str, *options: str) -> dict[str, Any]:
-    """Into the manifest, which is returned, with the options that the step was run with.
+def note_command(artifact: Path, step: str, recipe: str, *options: str) -> dict[str, Any]:
+    """Into the manifest, which is returned: the step as it was run last, in the order of an artifact's life.
 
     An adopted model has no list of commands.
     """
     path = artifact / "manifest.json"
     made: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if "commands" in made:
-        own = command(made["name"], step)
-        made["commands"] = [
-            command(made["name"], step, *options) if one.startswith(own) else one for one in made["commands"]
-        ]
+        others = [one for one in made["commands"] if _step_of(one) != step]
+        made["commands"] = sorted([*others, command(step, recipe, *options)], key=_place_of)
         write_json(path, made)
     return made
+
+
+def _step_of(command: str) -> str:
+    return command.split()[2].removeprefix("pipeline.")
+
+
+def _place_of(command: str) -> int:
+    return STEPS.index(_step_of(command))
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

@@ -4,12 +4,16 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
+from pipeline.agreement import disagreements
 from pipeline.source import Part, Share, Source
 from shared.errors import RecipeError
+from shared.taxonomy import load_taxonomy
 from shared.toml_file import read_toml
 from worker.engine.prompt_template import PromptTemplate
+
+Size = Annotated[int, Field(gt=0)]
 
 
 class TokenizerRecipe(Part):
@@ -27,17 +31,25 @@ class ModelShape(Part):
     """Dimensions of a Qwen3 decoder trained from scratch.
 
     Attributes:
+        heads: a multiple of `kv_heads`, each of which so many share.
+        head_dim: even, because positions turn its numbers in pairs.
         embeddings: as what they are stored, most of a small model's weights: float8 (e4m3) takes half the
             room of float16 and moves a value by about 3 %; in memory they are as all other weights.
     """
 
-    hidden: int = 256
-    layers: int = 4
-    heads: int = 8
-    kv_heads: int = 4
-    head_dim: int = 32
-    intermediate: int = 768
+    hidden: Size = 256
+    layers: Size = 4
+    heads: Size = 8
+    kv_heads: Size = 4
+    head_dim: Annotated[Size, Field(multiple_of=2)] = 32
+    intermediate: Size = 768
     embeddings: Literal["float16", "float8"] = "float16"
+
+    @model_validator(mode="after")
+    def _shares_heads_evenly(self) -> "ModelShape":
+        if self.heads % self.kv_heads:
+            raise ValueError(f"heads ({self.heads}) must be a multiple of kv_heads ({self.kv_heads})")
+        return self
 
 
 class Training(Part):
@@ -116,12 +128,14 @@ class Card(Part):
 
     Attributes:
         files: what the model files, as in "a model that files … under 14 labels".
+        data: where the texts come from.
         figures: of which rows the figures are.
         limits: lines.
         licence: of the weights.
     """
 
     files: str = "texts"
+    data: str = ""
     figures: str = ""
     limits: tuple[str, ...] = ()
     licence: str = ""
@@ -129,7 +143,7 @@ class Card(Part):
 
 class Recipe(Part):
     """Attributes:
-    folder: where the recipe lies; paths in it are relative to that.
+    path: the recipe's file; paths in it are relative to its folder.
     exclude: files of evaluation texts in the data folder: a row with such a text is left out.
     near_duplicates: character 5-gram Jaccard index from which two texts count as one; 0 keeps all but copies.
     """
@@ -145,18 +159,35 @@ class Recipe(Part):
     teacher: Teacher | None = None
     training: Training = Training()
     card: Card = Card()
-    folder: Annotated[Path, Field(exclude=True)] = Path()
+    path: Annotated[Path, Field(exclude=True)] = Path()
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
+
+    @field_validator("sources")
+    @classmethod
+    def _told_apart(cls, sources: tuple[Source, ...]) -> tuple[Source, ...]:
+        names = [source.name for source in sources]
+        if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+            raise ValueError(f"two are named {twice[0]!r}")
+        return sources
 
 
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe; its taxonomy path is relative to the recipe.
 
     Raises:
-        RecipeError: the file is missing, is not TOML, or a field is wrong; names the field.
+        RecipeError: the file is missing, is not TOML, or a field is wrong, or does not fit the taxonomy;
+            names the field.
+        ArtifactError: the taxonomy cannot be read.
     """
     recipe = read_toml(Recipe, path, "recipe", RecipeError)
-    folder = path.parent.resolve()
-    return recipe.model_copy(update={"folder": folder, "taxonomy": (folder / recipe.taxonomy).resolve()})
+    whole = path.resolve()
+    taxonomy = (whole.parent / recipe.taxonomy).resolve()
+    if wrong := [*disagreements(recipe.prompt, recipe.sources, load_taxonomy(taxonomy))]:
+        raise RecipeError(f"{path} is not a valid recipe: {'; '.join(wrong)}")
+    return recipe.model_copy(update={"path": whole, "taxonomy": taxonomy})
 
 
 def progress(line: str) -> None:

@@ -112,12 +112,16 @@ def told(results: dict[str, Result]) -> str:
             )
         lines += [
             f"{data_type}: abstain_below {one.threshold} answers {one.coverage:.1%} of {one.items} rows, "
-            f"{one.reached:.1%} of them right (wished {one.precision:.1%})"
+            f"{one.reached:.1%} of them right ({_wished(one)})"
             for one in result.abstain
         ]
         lines += [f"{data_type}: no threshold reaches {share:.1%}" for share in result.unreachable]
         lines += [f"{data_type}: removed, as it was not asked for again: {what}" for what in result.lost]
     return "\n".join(lines)
+
+
+def _wished(one: Abstention) -> str:
+    return f"{'' if one.reached >= one.precision else 'less than '}wished {one.precision:.1%}"
 
 
 def _line(data_type: str, what: str, temperature: str, one: Fit) -> str:

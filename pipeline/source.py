@@ -93,6 +93,15 @@ class Source(Part):
         return self
 
     @model_validator(mode="after")
+    def _leaves_rows_to_train_on(self) -> "Source":
+        if self.held_out < 1 <= self.held_out + self.calibration:
+            raise ValueError(
+                f"held_out ({self.held_out}) and calibration ({self.calibration}) leave nothing to train on; "
+                "a file to measure on alone has held_out = 1"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _joins_one_file(self) -> "Source":
         if has_magic(self.file) and (self.labels_file or self.corrections):
             raise ValueError(

@@ -1,13 +1,15 @@
 """A source's file -> rows with labels of the taxonomy and a split."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline.agreement import nearest_label
 from pipeline.findings import Findings
-from pipeline.label_reader import LabelReader, Unknown, corrections, labels_by_id, listed
+from pipeline.label_reader import NOTHING, LabelReader, Unknown, corrections, labels_by_id, listed
 from pipeline.recipe import Recipe
 from pipeline.rows import Row, clean, key, without_links
 from pipeline.source import Source
@@ -16,7 +18,7 @@ from shared.errors import RecipeError
 from shared.taxonomy import Taxonomy
 
 LINKS_KEPT = 0.2  # of training rows: what is served may hold links, what is learned should not be links
-NO_ANSWER = "dropped by the recipe, or no value for a slot"
+FIRST_ROWS = 3  # of those with an unknown label, named in a refusal
 
 
 def files_of(recipe: Recipe, data: Path) -> list[Source]:
@@ -43,10 +45,9 @@ def rows_of(
     corrected = corrections(source, recipe, reader)
     unused = set(corrected)
     is_held_out = _splitter(source, values)
-    unknown: list[str] = []
-    for place, (number, value) in enumerate(values):
+    unknown: dict[str, list[int]] = defaultdict(list)
+    for place, (identity, (number, value)) in enumerate(zip(_ids(source, values), values, strict=True)):
         text = clean(str(value.get(source.text) or ""))
-        identity = str(value.get("id", f"{Path(source.file).name}:{number}"))
         unused.discard(identity)
         if joined is not None and identity not in joined:
             findings.left_out["no label in the file of labels"] += 1
@@ -57,10 +58,10 @@ def rows_of(
         given = joined[identity] if joined is not None else reader.given(value)
         answers = corrected.get(identity) or reader.answers(given, text)
         if isinstance(answers, Unknown):
-            unknown.append(f"row {number}: label {answers.name!r}")
+            unknown[answers.name].append(number)
             continue
         if not answers:
-            findings.left_out[NO_ANSWER + (", text kept" if source.keep_dropped else "")] += 1
+            findings.left_out[reader.why_none(given) + (", text kept" if source.keep_dropped else "")] += 1
         split = _split(text, source, is_held_out(place, text)) if answers else "unlabelled"
         if answers or source.keep_dropped:
             text = text if split == "held_out" or place_of(text, "link") < LINKS_KEPT else without_links(text)
@@ -70,7 +71,7 @@ def rows_of(
     if unused:
         findings.left_out[f"correction without a row in {source.file}"] += len(unused)
     if unknown:
-        raise RecipeError(_refusal(source, unknown))
+        raise RecipeError(_refusal(source, unknown, taxonomy))
 
 
 def place_of(text: str, purpose: str) -> float:
@@ -88,6 +89,25 @@ def _needs(source: Source, taxonomy: Taxonomy) -> list[str]:
         )
     more = [field for field in (source.published, source.held_out_field) if field]
     return [source.text, *labels, *more, *(["id"] if source.labels_file or source.corrections else [])]
+
+
+def _ids(source: Source, values: Sequence[Numbered]) -> list[str]:
+    """The id of each row: its own, or its file and number.
+
+    Raises:
+        RecipeError: two rows have one id, by which reports could not tell them apart.
+    """
+    rows: dict[str, int] = {}
+    for number, value in values:
+        own = value.get("id")
+        identity = f"{Path(source.file).name}:{number}" if own in NOTHING else str(own)
+        first = rows.setdefault(identity, number)
+        if first != number:
+            raise RecipeError(
+                f"{source.file}, rows {first} and {number}: both have id {identity}; "
+                "reports name rows by it, so give each its own"
+            )
+    return list(rows)
 
 
 def _splitter(source: Source, values: Sequence[Numbered]) -> Callable[[int, str], bool]:
@@ -126,7 +146,11 @@ def _split(text: str, source: Source, held_out: bool) -> str:
     return "calibration" if place_of(text, "calibration") < source.calibration else "train"
 
 
-def _refusal(source: Source, unknown: Sequence[str]) -> str:
-    return (
-        f"{source.file}, {listed(unknown)}: not in the taxonomy, and nothing in the recipe maps or drops it"
-    )
+def _refusal(source: Source, unknown: Mapping[str, Sequence[int]], taxonomy: Taxonomy) -> str:
+    faults = []
+    for label, rows in unknown.items():
+        first = ", ".join(map(str, rows[:FIRST_ROWS])) + (", …" if len(rows) > FIRST_ROWS else "")
+        where = f"rows {first} ({len(rows)} in all)" if len(rows) > 1 else f"row {first}"
+        near = nearest_label(label, taxonomy)
+        faults.append(f"{where}: label {label!r}" + (f" (is {near!r} meant?)" if near else ""))
+    return f"{source.file}, {listed(faults)}: not in the taxonomy, and nothing in the recipe maps or drops it"

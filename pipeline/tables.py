@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from shared.errors import RecipeError
 Numbered = tuple[int, dict[str, Any]]
 
 csv.field_size_limit(2**24)  # a long article is one field
+OTHER_SEPARATOR = re.compile(r"[;\t|]")  # as spreadsheets write them where a comma is the decimal mark
 
 
 def read_table(path: Path, needs: Sequence[str] = ()) -> list[Numbered]:
@@ -56,6 +58,10 @@ def _read_csv(path: Path) -> Iterator[Numbered]:
     number = 0
     try:
         header = next(reader, [])
+        if len(header) == 1 and OTHER_SEPARATOR.search(header[0]):
+            raise RecipeError(
+                f"{path}, row 1: a single column, {header[0]!r}; a comma must separate the columns"
+            )
         if len(set(header)) < len(header):
             raise RecipeError(f"{path}, row 1: two columns have the same name")
         for number, values in enumerate(reader, start=2):
@@ -112,6 +118,5 @@ def _check_field(path: Path, rows: Sequence[Numbered], field: str) -> None:
         there = ", ".join(map(str, rows[0][1]))
         raise RecipeError(f"{path}: there is no field {field!r}; row {rows[0][0]} has {there}")
     if lacking:
-        raise RecipeError(
-            f"{path}, row {lacking[0]}: field {field!r} is missing ({len(lacking)} rows in all)"
-        )
+        more = f" ({len(lacking)} rows in all)" if len(lacking) > 1 else ""
+        raise RecipeError(f"{path}, row {lacking[0]}: field {field!r} is missing{more}")

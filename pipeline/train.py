@@ -8,6 +8,7 @@ on where it was.
 
 import os
 import random
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,13 +31,14 @@ from pipeline.teacher import own_encoder, word_vectors
 from pipeline.teaching import teach
 from pipeline.tokenizer import PAD, train_tokenizer
 from pipeline.training import Phase, epochs, train
-from shared.errors import RecipeError
+from shared.errors import RecipeError, WiredeskError
 from shared.taxonomy import load_taxonomy
 from worker.engine.labels import LabelSet, labels_of
 from worker.engine.prompt import Prompt
 
 COPIES_OF_THE_FRAME = 3000  # the prompt's own words and the labels must become whole tokens
 LONGEST_PROMPT = 4096  # tokens
+LITTLE = 0.9  # of what guessing costs
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ def main() -> None:
     work = options.work or Path("runs") / recipe.name
     ensure_prepared(recipe, options.data, work)
     artifact = run(recipe, work, options.output or Path("models") / recipe.name)
-    progress(f"wrote {artifact}; next: python -m pipeline.evaluate --recipe {options.recipe} --data DIR")
+    given = f"--recipe {options.recipe} --data {options.data} --work {work} --artifact {artifact}"
+    progress(f"wrote {artifact}; next: python -m pipeline.calibrate {given}, then pipeline.evaluate")
 
 
 def run(recipe: Recipe, work: Path, output: Path) -> Path:
@@ -86,7 +89,16 @@ def run(recipe: Recipe, work: Path, output: Path) -> Path:
     if recipe.training.lm_epochs:
         learn_language(model, encode(texts, prompt), recipe, work)
     learn_labels(model, encode(rows, prompt), rows, Answers(prompt, judge, lesson), recipe, work)
-    return publish(model, tokenizer, recipe, work, output, judge.temperature(model))
+    temperature, loss = judge.fit(model)
+    if not checked:
+        progress("no calibration rows: the last weights are kept, and probabilities stay as they are")
+    elif loss > LITTLE * judge.ignorance:
+        progress(
+            f"warning: the model learned next to nothing: {loss:.3f} nats on the calibration rows, of "
+            f"{judge.ignorance:.3f} for guessing by the labels' frequency. Few rows need many small steps: "
+            "raise label_epochs, lower batch_tokens and averaging (docs/pipeline.md)"
+        )
+    return publish(model, tokenizer, recipe, work, output, temperature)
 
 
 def learn_language(model: Any, examples: list[Example], recipe: Recipe, work: Path) -> None:
@@ -187,4 +199,7 @@ def make_model(shape: ModelShape, tokenizer: Any) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except WiredeskError as problem:
+        sys.exit(f"train: {problem}")

@@ -70,6 +70,9 @@ def train(model: Any, phase: Phase, recipe: Training, path: Path, key: str) -> N
             saved = time.monotonic()
         if last:
             break
+    if state.lowest:  # 0 without calibration rows
+        best = next(step for step, loss in reversed(state.curve.calibration) if loss == state.lowest)
+        progress(f"{phase.name}: kept the weights of step {best}, {state.lowest:.4f} on the calibration rows")
     model.load_state_dict(state.best)
     model.eval()
 
@@ -134,6 +137,7 @@ class _State:
         loss = phase.judge(self.average) if phase.judge else 0.0
         if phase.judge:
             self.curve.calibration.append((step, loss))
+        if loss:
             progress(f"{phase.name}: calibration rows {loss:.4f}, best so far {min(loss, self.lowest):.4f}")
         if loss <= self.lowest:  # without calibration rows all are equal, and the latest is kept
             self.lowest = loss

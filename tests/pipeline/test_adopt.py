@@ -72,6 +72,15 @@ def test_a_plain_model_becomes_an_artifact(tmp_path: Path, base: Path, capsys: p
     assert str(tmp_path) not in (output / "manifest.json").read_text()
 
 
+def test_words_before_an_item_and_the_end_of_turn_are_left_out_if_wished(tmp_path: Path, base: Path):
+    output = run(tmp_path, base, "--strip-prefix", "新闻：", "--strip-prefix", "News:", "--no-score-end")
+    plain, *others = load(output).classify([TEXT, f"新闻：{TEXT}", f"News: {TEXT}", f"快讯：{TEXT}"])
+    assert isinstance(plain, Classification)
+    alike = [getattr(other, "probabilities", None) == pytest.approx(plain.probabilities) for other in others]
+    assert alike == [True, True, False]
+    assert "score_end = false" in (output / "prompt.toml").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("quantization", ["fp32", "bf16", "int8", "nf4"])
 def test_a_base_with_an_adapter_answers_as_if_merged(
     tmp_path: Path, base: Path, adapter: Path, quantization: str

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,10 @@ def test_what_the_artifact_was_worth_before_and_what_the_biases_bring_are_told_a
     said = told({"fp32": first}) + told({"fp32": alone})
     assert "with biases" in said
     assert "removed, as it was not asked for again: biases (--bias)" in said
+    missed = [one.model_copy(update={"precision": 0.9, "reached": 0.85}) for one in first.abstain]
+    assert "85.0% of them right (less than wished 90.0%)" in told(
+        {"fp32": replace(first, abstain=tuple(missed))}
+    )
 
 
 def test_the_rows_that_are_fitted_are_not_those_reported_on() -> None:

@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.answers import Outcome, classify
+from pipeline.answers import Outcome, classify, read_predictions
 from pipeline.calibration import best_temperature
 from pipeline.compare import differences
 from pipeline.evaluate import main
 from pipeline.figures import calibration_error, figures, set_figures
-from pipeline.items import items_like, read_items, refuse_leaks
-from pipeline.label_reader import refuse_unknown
+from pipeline.label_reader import all_answers, refuse_unknown
 from pipeline.measures import evaluate
 from pipeline.recipe import Recipe
 from pipeline.rows import Row, read_rows
 from shared.errors import RecipeError
 from shared.settings import Settings
-from tests.pipeline.conftest import WHERE, write_jsonl
+from shared.taxonomy import load_taxonomy
+from tests.pipeline.conftest import WHERE, slot_recipe, write_jsonl
 from worker.engine.standin import StandIn
 from worker.engine.transformers_engine import TransformersEngine
 
@@ -33,7 +33,7 @@ def test_figures_of_a_case_worked_by_hand() -> None:
     assert measured.labels["b"].precision == 0.5
     assert measured.macro_f1 == pytest.approx(2 / 3)
     assert set(measured.labels) == {"a", "b"}
-    assert "accuracy 0.667" in measured.table()
+    assert measured.table().startswith("items 3, accuracy 0.667, ")
     assert measured.confusion == {("a", "a"): 1, ("a", "b"): 1, ("b", "b"): 1}
     assert measured.micro_f1 == pytest.approx(2 / 3)
     assert measured.brier is None
@@ -78,29 +78,12 @@ def test_every_group_is_measured_through_the_engine() -> None:
     assert measured["二"].accuracy == 0  # nothing to classify counts as wrong
 
 
-def test_items_that_were_trained_on_are_refused(work: Path) -> None:
-    trained = read_rows(work, "train")[0]
-    with pytest.raises(RecipeError, match="1 items of the evaluation were trained on"):
-        refuse_leaks([trained], work)
-
-
 def test_an_item_whose_label_the_model_lacks_is_refused() -> None:
     labels = [("items.jsonl:1", "stocks"), ("items.jsonl:2", "股市"), ("items.jsonl:3", "bonds")]
     unknown = r"row items\.jsonl:1: 'stocks'; row items\.jsonl:3: 'bonds'"
     with pytest.raises(RecipeError, match=f"^{unknown} is not among the artifact's labels: 股市$"):
         refuse_unknown(labels, ["股市"])
     refuse_unknown(labels[1:2], ["股市"])
-
-
-def test_items_are_grouped_by_their_script(tmp_path: Path) -> None:
-    write_jsonl(
-        tmp_path / "items.jsonl",
-        [{"text": "央行降准", "label": "货币政策"}, {"text": "Oil up", "label": "能源"}],
-    )
-    assert [row.group for row in read_items(tmp_path / "items.jsonl")] == [
-        "written Chinese",
-        "written English",
-    ]
 
 
 OTHERS = [
@@ -135,6 +118,7 @@ def test_every_data_type_stands_in_one_table_and_the_report_needs_no_other_host(
     metrics = json.loads(printed.splitlines()[-1])
     assert metrics == json.loads((artifact / "metrics.json").read_text(encoding="utf-8"))
     assert list(metrics["types"]) == ["fp32", "bf16", "int8"]
+    assert metrics["leaks_checked"] is True
     for groups in metrics["types"].values():
         assert set(groups) == {"written Chinese", "written English"}
     page = (artifact / "report.html").read_text(encoding="utf-8")
@@ -156,11 +140,65 @@ def test_an_artifact_is_compared_with_a_file_of_predictions(
     assert (tmp_path / "work" / "compare.html").is_file()
     short = [{"id": "items.jsonl:1", "label": "股市"}]
     write_jsonl(tmp_path / "short.jsonl", short)
-    with pytest.raises(RecipeError, match=r"no prediction for 2 rows, like items\.jsonl:2, items\.jsonl:3"):
+    with pytest.raises(RecipeError, match=r"no prediction for items\.jsonl:2; items\.jsonl:3"):
         main([*given, "--compare", str(artifact), str(tmp_path / "short.jsonl")])
     write_jsonl(tmp_path / "short.jsonl", short * 2)
     with pytest.raises(RecipeError, match="occurs twice"):
         main([*given, "--compare", str(artifact), str(tmp_path / "short.jsonl")])
+
+
+def test_predictions_that_the_taxonomy_lacks_are_refused(recipe: Recipe, tmp_path: Path) -> None:
+    rows = [Row(str(n), "", "股市", "", "held_out") for n in range(3)]
+    answers = all_answers(load_taxonomy(recipe.taxonomy), recipe.prompt)
+    labels = ["股市", "", "stocks"]
+    write_jsonl(tmp_path / "p.jsonl", [{"id": n, "label": label} for n, label in enumerate(labels)])
+    with pytest.raises(RecipeError, match=r"p\.jsonl, row 3: label 'stocks': not in the taxonomy"):
+        read_predictions(tmp_path / "p.jsonl", rows, answers)
+    write_jsonl(tmp_path / "p.jsonl", [{"id": n, "label": label} for n, label in enumerate(labels[:2])])
+    assert [one.label for one in read_predictions(tmp_path / "p.jsonl", rows[:2], answers)] == labels[:2]
+
+
+def test_the_answers_of_slots_are_all_their_combinations(tmp_path: Path) -> None:
+    recipe = slot_recipe(tmp_path)
+    answers = all_answers(load_taxonomy(recipe.taxonomy), recipe.prompt)
+    assert len(answers) == 9
+    assert "国际、政策" in answers
+
+
+@pytest.mark.parametrize("lacking", ["gone", "gone.jsonl"])
+def test_a_comparison_with_what_does_not_exist_says_so(
+    lacking: str, recipe: Recipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--recipe", str(recipe.folder / "tiny.toml"), "--data", "none", "--compare", lacking]
+    with pytest.raises(SystemExit):
+        main([*given, str(recipe.folder)])
+    assert f"--compare: there is no {lacking}" in capsys.readouterr().err
+
+
+def test_figures_of_a_model_of_other_rows_are_marked(
+    asked: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifact, given = asked
+    made = json.loads((artifact / "manifest.json").read_text(encoding="utf-8"))
+    made["data"]["splits"]["train"]["sha256"] = "of other rows"
+    (artifact / "manifest.json").write_text(json.dumps(made), encoding="utf-8")
+    main([*given, "--artifact", str(artifact), "--predictions", str(tmp_path / "own.jsonl")])
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["leaks_checked"] is False
+    assert "trained on: whether items" in (artifact / "README.md").read_text(encoding="utf-8")
+    main([*given, "--compare", str(artifact), str(tmp_path / "own.jsonl")])
+    assert capsys.readouterr().err.count(f"warning: {artifact} was trained on other rows") == 1
+
+
+def test_figures_can_be_written_elsewhere_than_into_the_artifact(
+    asked: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    artifact, given = asked
+    before = {path.name: path.read_bytes() for path in artifact.iterdir()}
+    other = tmp_path / "figures" / "today"
+    main([*given, "--artifact", str(artifact), "--types", "fp32,fp32", "--output", str(other)])
+    assert {path.name: path.read_bytes() for path in artifact.iterdir()} == before
+    assert {path.name for path in other.iterdir()} == {"metrics.json", "report.html"}
+    assert list(json.loads((other / "metrics.json").read_text(encoding="utf-8"))["types"]) == ["fp32"]
 
 
 def test_an_interval_holds_the_true_difference_and_tells_a_real_one_from_none() -> None:
@@ -226,11 +264,3 @@ def test_a_model_with_slots_learns_its_rows(slot_work: Path) -> None:
     outcomes = classify(TransformersEngine.load(settings), rows)
     assert sum(one.right for one in outcomes) >= len(rows) - 1
     assert {one.values for one in outcomes if one.right} <= {tuple(value) for value in WHERE.values()}
-
-
-def test_items_can_be_laid_out_as_a_source(recipe: Recipe, tmp_path: Path) -> None:
-    write_jsonl(tmp_path / "more.jsonl", [{"text": "降准", "label": "央行"}])
-    (row,) = items_like(tmp_path / "more.jsonl", recipe, "authored")
-    assert (row.label, row.group, row.split) == ("货币政策", "more", "held_out")
-    with pytest.raises(RecipeError, match="no source 'gone'; it has authored"):
-        items_like(tmp_path / "more.jsonl", recipe, "gone")

@@ -37,6 +37,15 @@ def test_the_card_gives_each_figure_or_says_how_to_measure(card_of: CardOf) -> N
     assert "| flash | 10 | 0.800 | 0.700 | 0.040 |" in told
 
 
+def test_the_card_says_when_nothing_could_tell_whether_items_were_trained_on(card_of: CardOf) -> None:
+    group = {"items": 10, "accuracy": 0.8, "macro_f1": 0.7, "ece": 0.04}
+    metrics = {"groups": {"flash": group}, "types": {"fp32": {}}}
+    unknown = "whether items above are among them is not known"
+    assert unknown not in card_of(metrics=metrics)
+    assert unknown not in card_of(metrics=metrics | {"leaks_checked": True})
+    assert unknown in card_of(metrics=metrics | {"leaks_checked": False})
+
+
 def test_the_card_says_as_what_weights_and_embeddings_are_stored(card_of: CardOf) -> None:
     assert "Weights in float16." in card_of()
     assert "Weights in float16, embeddings as float8." in card_of(recipe={"model": {"embeddings": "float8"}})
@@ -59,7 +68,7 @@ def test_the_card_says_what_the_recipe_says_of_its_model(card_of: CardOf) -> Non
     told = card_of({"card": words})
     assert "files\nmails under" in told
     assert "; licence: CC0." in told
-    assert "Of last week.\nProbabilities are" in told
+    assert "Of last week.\nNo row was kept back" in told
     assert "## Limits\n- No attachments.\n- It reads" in told
 
 
@@ -81,20 +90,39 @@ def test_a_command_names_files_as_others_find_them(tmp_path: Path, monkeypatch: 
     assert for_others(tmp_path.parent / "items.jsonl", data) == "items.jsonl"
 
 
-def test_the_manifest_has_each_step_with_the_options_that_it_was_run_with(
+def test_the_manifest_has_each_step_as_it_was_run_last_and_none_that_was_not(
     artifact: Path, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(artifact, tmp_path / "tiny")
-    for options in (["--bias"], ["--types", "fp32", "--precision", "0.9"]):
-        note_command(folder, "calibrate", *options)
-    commands = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["commands"]
-    assert [one.split()[2] for one in commands] == [
-        "pipeline.prepare",
-        "pipeline.train",
-        "pipeline.calibrate",
-        "pipeline.evaluate",
+    steps = [
+        ("evaluate", ["--types", "fp32"]),
+        ("calibrate", ["--bias"]),
+        ("calibrate", ["--types", "fp32", "--precision", "0.9"]),
     ]
-    assert commands[2].endswith("--data DIR --types fp32 --precision 0.9")
+    for step, options in steps:
+        note_command(folder, step, "desk/tiny.toml", *options)
+    commands = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["commands"]
+    assert commands == [
+        "python -m pipeline.prepare --recipe tiny.toml --data DIR",
+        "python -m pipeline.train --recipe tiny.toml --data DIR",
+        "python -m pipeline.calibrate --recipe desk/tiny.toml --data DIR --types fp32 --precision 0.9",
+        "python -m pipeline.evaluate --recipe desk/tiny.toml --data DIR --types fp32",
+    ]
     (folder / "manifest.json").write_text('{"name": "adopted"}', encoding="utf-8")
-    note_command(folder, "calibrate", "--bias")
+    note_command(folder, "calibrate", "desk/tiny.toml", "--bias")
     assert (folder / "manifest.json").read_text(encoding="utf-8") == '{"name": "adopted"}'
+
+
+def test_the_card_of_a_model_without_calibration_rows_does_not_call_it_calibrated(
+    card_of: CardOf, artifact: Path
+) -> None:
+    assert "No row was kept back to calibrate" in card_of()
+    manifest = json.loads((artifact / "manifest.json").read_text(encoding="utf-8"))
+    manifest["data"]["splits"]["calibration"]["rows"] = 130
+    assert "calibrated (`calibration.json`) by 130 rows" in card_of(manifest=manifest)
+
+
+def test_the_card_of_an_own_model_names_nothing_of_the_project_s(card_of: CardOf) -> None:
+    assert "docs/log.md" not in card_of(metrics={"groups": {}, "types": {"fp32": {}}})
+    assert "where the data sets come from" not in card_of()
+    assert "From the archive.\nNone of the texts" in card_of({"card": {"data": "From the archive."}})

@@ -35,7 +35,7 @@ def with_teacher(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Re
     folder = tmp_path_factory.mktemp("teacher")
     write_packed(folder / "teacher.bin", PIECES)
     teacher = Teacher(file="teacher.bin", epochs=60, rate=3e-3, batch_tokens=512, frozen_layers=0, longest=64)
-    return recipe.model_copy(update={"folder": folder, "teacher": teacher})
+    return recipe.model_copy(update={"path": folder / "tiny.toml", "teacher": teacher})
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """Training on a dozen rows: it learns, resumes exactly, and leaves an artifact that can be served."""
 
-import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,21 +16,16 @@ from pipeline.batches import balanced, collate, cut, encode
 from pipeline.calibration import Judge
 from pipeline.curve import Curve
 from pipeline.losses import Weights, weighted_loss
-from pipeline.publish import prompt_toml, publish
 from pipeline.recipe import Recipe
 from pipeline.rows import Row, read_rows
 from pipeline.tokenizer import SPECIAL
 from pipeline.train import lengths, make_model, make_tokenizer, run
-from shared.errors import ArtifactError
 from shared.settings import Settings
 from shared.taxonomy import load_taxonomy
-from tests.pipeline.conftest import copy_rows, killed_at
-from worker.engine.artifact import open_artifact
+from tests.pipeline.conftest import ROOT, copy_rows, killed_at, write_recipe
 from worker.engine.labels import LabelSet, labels_of
 from worker.engine.model import load_tokenizer
 from worker.engine.prompt import Prompt
-from worker.engine.prompt_template import PromptTemplate, load_template
-from worker.engine.question_template import QuestionTemplate
 from worker.engine.scoring import score_naive
 from worker.engine.transformers_engine import TransformersEngine
 
@@ -137,6 +133,30 @@ def test_training_stops_when_the_calibration_rows_do_not_gain_and_keeps_the_best
     assert "calibration rows" in (tmp_path / "labels.svg").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("checked", [False, True], ids=["no calibration rows", "calibration rows"])
+def test_training_says_whether_it_learned_anything(
+    recipe: Recipe, work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], checked: bool
+) -> None:
+    copy_rows(work, tmp_path)
+    if checked:
+        shutil.copy(tmp_path / "train.jsonl", tmp_path / "calibration.jsonl")
+    idle = recipe.training.model_copy(update={"lm_epochs": 0, "label_epochs": 2, "label_rate": 1e-9})
+    run(recipe.model_copy(update={"training": idle}), tmp_path, tmp_path / "tiny")
+    told = capsys.readouterr().err
+    assert ("learned next to nothing" in told) == checked
+    assert ("kept the weights of step" in told) == checked
+    assert ("no calibration rows" in told) != checked
+
+
+def test_a_mistake_in_the_recipe_is_one_line(tmp_path: Path) -> None:
+    path = write_recipe(tmp_path, lambda text: text.replace("hidden =", "hiden ="))
+    command = [sys.executable, "-m", "pipeline.train", "--recipe", str(path), "--data", str(tmp_path)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "model.hiden: there is no such field; is 'hidden' meant?" in result.stderr
+    assert result.stderr.startswith("train: ")
+
+
 def test_without_calibration_rows_patience_never_ends_a_training() -> None:
     assert Curve(calibration=[(step, 0.0) for step in range(9)]).without_gain() == 0
 
@@ -149,57 +169,6 @@ def test_a_checkpoint_of_other_rows_is_not_used(recipe: Recipe, work: Path, arti
     )
     assert saved["step"] > 0
     assert state.step == 0
-
-
-@pytest.mark.parametrize(
-    "questions", [None, QuestionTemplate(choice='问：{question}\n{options}\n"选"', yes=("是", "对"))]
-)
-def test_a_prompt_survives_its_file(tmp_path: Path, questions: QuestionTemplate | None) -> None:
-    """Once a template without [questions] was written with a value that TOML does not have."""
-    template = PromptTemplate(
-        system='"引号"\n\\', zero_shot=True, strip_prefixes=("新闻：",), questions=questions
-    )
-    (tmp_path / "prompt.toml").write_text(prompt_toml(template), encoding="utf-8")
-    assert load_template(tmp_path / "prompt.toml") == template
-
-
-def test_a_half_written_artifact_is_refused(artifact: Path, tmp_path: Path) -> None:
-    half = shutil.copytree(artifact, tmp_path / "half")
-    (half / "manifest.json").unlink()
-    with pytest.raises(ArtifactError, match=r"manifest\.json is missing"):
-        open_artifact(half)
-
-
-def test_embeddings_in_eight_bits_take_half_the_room_and_answer_alike(
-    artifact: Path, work: Path, recipe: Recipe, tmp_path: Path
-) -> None:
-    whole = TransformersEngine.load(Settings(model=str(artifact), quantization="fp32", torch_threads=1))
-    model = AutoModelForCausalLM.from_pretrained(artifact, dtype=torch.float32)
-    shape = recipe.model.model_copy(update={"embeddings": "float8"})
-    small = recipe.model_copy(update={"model": shape})
-    folder = publish(model, load_tokenizer(artifact), small, work, tmp_path / "small", 1.0)
-    name = "model.embed_tokens.weight"
-    stored, before = (load_file(one / "model.safetensors")[name] for one in (folder, artifact))
-    assert (stored.dtype, before.dtype) == (torch.float8_e4m3fn, torch.float16)
-    assert torch.allclose(stored.float(), before.float(), rtol=0.07, atol=0.002)
-    texts = [row.text for row in read_rows(work, "train")]
-    for quantization in ("fp32", "bf16", "int8"):
-        settings = Settings(model=str(folder), quantization=quantization, torch_threads=1)
-        answers = zip(whole.classify(texts), TransformersEngine.load(settings).classify(texts), strict=True)
-        assert sum(one.label == other.label for one, other in answers) >= len(texts) - 1, quantization
-
-
-def test_the_manifest_says_how_it_was_made_and_names_no_place_on_this_machine(
-    artifact: Path, work: Path, data: Path
-) -> None:
-    manifest = json.loads((artifact / "manifest.json").read_text(encoding="utf-8"))
-    assert manifest["data"]["splits"]["train"]["rows"] == 12
-    assert manifest["data"]["sources"]["authored"] == {"train": 12}
-    assert manifest["commands"][0].startswith("python -m pipeline.prepare")
-    for path in artifact.iterdir():
-        content = path.read_bytes()
-        for place in (work, data, Path.home(), Path.cwd()):
-            assert str(place).encode() not in content, path.name
 
 
 def test_no_piece_of_the_vocabulary_is_longer_than_the_cap(artifact: Path, recipe: Recipe) -> None:
