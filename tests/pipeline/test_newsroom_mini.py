@@ -64,8 +64,8 @@ def test_obvious_news_is_filed_right(engine: TransformersEngine, text: str, labe
     assert answer.answer == f"这条新闻属于：{label}"
 
 
-def test_no_piece_of_its_vocabulary_is_longer_than_four_chinese_characters() -> None:
-    assert max(map(len, set(load_tokenizer(MINI).get_vocab()) - set(SPECIAL))) <= 12
+def test_no_piece_of_its_vocabulary_is_longer_than_five_chinese_characters() -> None:
+    assert max(map(len, set(load_tokenizer(MINI).get_vocab()) - set(SPECIAL))) <= 16
 
 
 def test_it_names_no_place_on_the_machine_that_made_it() -> None:
