@@ -12,7 +12,7 @@ from pipeline.publish import digest
 from pipeline.recipe import Recipe, progress
 from pipeline.rows import Row, key, read_rows
 from pipeline.sources import rows_of
-from pipeline.tables import read_table
+from pipeline.tables import read_table, row_id
 from shared.errors import RecipeError
 from shared.taxonomy import load_taxonomy
 
@@ -53,7 +53,7 @@ def read_items(path: Path) -> list[Row]:
         raise RecipeError(f"{path}, {listed(faults)}; an item needs a text and its label")
     return [
         Row(
-            _identity(value, f"{path.name}:{number}"),
+            row_id(path.name, number, value),
             value["text"],
             value["label"],
             group_of(value["text"]),
@@ -71,12 +71,6 @@ def _fault(value: dict[str, Any]) -> str:
         if not value[field].strip():
             return f"{field} is empty"
     return ""
-
-
-def _identity(value: dict[str, Any], otherwise: str) -> str:
-    """As text: a .csv has no numbers."""
-    given = value.get("id")
-    return otherwise if given in (None, "") else str(given)
 
 
 def items_like(path: Path, recipe: Recipe, name: str) -> list[Row]:

@@ -7,13 +7,12 @@ from typing import Any
 
 from pipeline.recipe import Recipe
 from pipeline.source import Source
-from pipeline.tables import Numbered, read_table
+from pipeline.tables import NOTHING, Numbered, read_table
 from shared.errors import RecipeError
 from shared.taxonomy import Taxonomy
 from worker.engine.prompt_template import PromptTemplate
 
 MOST_NAMED = 20  # unknown labels named in one refusal
-NOTHING = (None, "")  # an empty cell
 
 
 class Unknown:
@@ -85,11 +84,11 @@ def all_answers(taxonomy: Taxonomy, template: PromptTemplate) -> dict[str, tuple
     """Every answer there is, and what it consists of: its label, or `slot=value` for each slot."""
     if not taxonomy.slots:
         return {name: (name,) for name in taxonomy.names}
-    chosen = (dict(zip(taxonomy.slots, values, strict=True)) for values in product(*taxonomy.slots.values()))
-    return {
-        template.fill(**values): tuple(f"{slot}={value}" for slot, value in values.items())
-        for values in chosen
-    }
+    chosen = product(*taxonomy.slots.values())
+    parts = (
+        tuple(f"{slot}={value}" for slot, value in zip(taxonomy.slots, one, strict=True)) for one in chosen
+    )
+    return dict(zip(filled(template, taxonomy.slots), parts, strict=True))
 
 
 def labels_by_id(path: Path, field: str) -> dict[str, Any]:

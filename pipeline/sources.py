@@ -9,11 +9,11 @@ from typing import Any
 
 from pipeline.agreement import nearest_label
 from pipeline.findings import Findings
-from pipeline.label_reader import NOTHING, LabelReader, Unknown, corrections, labels_by_id, listed
+from pipeline.label_reader import LabelReader, Unknown, corrections, labels_by_id, listed
 from pipeline.recipe import Recipe
 from pipeline.rows import Row, clean, key, without_links
 from pipeline.source import Source
-from pipeline.tables import Numbered, read_table
+from pipeline.tables import Numbered, read_table, row_id
 from shared.errors import RecipeError
 from shared.taxonomy import Taxonomy
 
@@ -99,8 +99,7 @@ def _ids(source: Source, values: Sequence[Numbered]) -> list[str]:
     """
     rows: dict[str, int] = {}
     for number, value in values:
-        own = value.get("id")
-        identity = f"{Path(source.file).name}:{number}" if own in NOTHING else str(own)
+        identity = row_id(Path(source.file).name, number, value)
         first = rows.setdefault(identity, number)
         if first != number:
             raise RecipeError(

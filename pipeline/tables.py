@@ -11,9 +11,16 @@ from typing import Any
 from shared.errors import RecipeError
 
 Numbered = tuple[int, dict[str, Any]]
+NOTHING = (None, "")  # an empty cell
 
 csv.field_size_limit(2**24)  # a long article is one field
 OTHER_SEPARATOR = re.compile(r"[;\t|]")  # as spreadsheets write them where a comma is the decimal mark
+
+
+def row_id(file: str, number: int, value: dict[str, Any]) -> str:
+    """A row's own id, as text because a .csv has no numbers; without one its file and number."""
+    own = value.get("id")
+    return f"{file}:{number}" if own in NOTHING else str(own)
 
 
 def read_table(path: Path, needs: Sequence[str] = ()) -> list[Numbered]:
