@@ -9,6 +9,7 @@ last line is one JSON document.
 
 import json
 import random
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from opencc import OpenCC
 from bench.held_out import arguments, engine_of, prepared
 from pipeline.answers import classify
 from pipeline.rows import Row
+from shared.errors import WiredeskError
 from worker.engine.protocol import Engine
 
 KEPT = 0.7  # of a text that is cut
@@ -85,4 +87,7 @@ def evenly(rows: Sequence[Row], most: int) -> list[Row]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except WiredeskError as problem:
+        sys.exit(f"robustness: {problem}")

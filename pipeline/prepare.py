@@ -43,9 +43,10 @@ def prepare(recipe: Recipe, data: Path, findings: Findings | None = None) -> lis
 
 
 def ensure_prepared(recipe: Recipe, data: Path, work: Path) -> None:
-    """Prepare, and say what came of it, unless `work` holds rows that were prepared with the same sources."""
+    """Prepare, and say what came of it, unless `work` holds rows of the same sources and labels."""
     made_from = work / "sources.json"
     wanted = recipe.model_dump(mode="json", include={"exclude", "near_duplicates"})
+    wanted["taxonomy"] = load_taxonomy(recipe.taxonomy).model_dump(mode="json", exclude_defaults=True)
     wanted["sources"] = [source.model_dump(mode="json") for source in files_of(recipe, data)]
     written = json.dumps(wanted, ensure_ascii=False)
     if not made_from.is_file() or made_from.read_text(encoding="utf-8") != written:

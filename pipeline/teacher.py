@@ -19,6 +19,7 @@ from pipeline.kept import fingerprint, keep, kept
 from pipeline.recipe import Recipe, Teacher, progress
 from pipeline.rows import Row
 from pipeline.training import Phase, epochs, train
+from shared.errors import RecipeError
 
 HEAD = 40.0  # the head's weights move with the body's small steps, and its answers must move much more
 TEXTS_AT_ONCE = 64
@@ -112,7 +113,15 @@ def word_vectors(encoder: Encoder, tokenizer: Any, size: int) -> torch.Tensor:
 
     Returns:
         [pieces, size]; pieces that are no text of their own get the mean, which is 0.
+
+    Raises:
+        RecipeError: the encoder's vectors have fewer numbers than `size`.
     """
+    if size > encoder.size:
+        raise RecipeError(
+            f"model.hidden is {size}, but the teacher's vectors, with which embeddings begin, "
+            f"have {encoder.size} numbers: take at most {encoder.size}, or no teacher"
+        )
     encoder.eval()
     pieces = [tokenizer.decode([i]) for i in range(len(tokenizer))]
     whole = [i for i, piece in enumerate(pieces) if piece.strip() and "\ufffd" not in piece]

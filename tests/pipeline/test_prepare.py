@@ -1,5 +1,6 @@
 """What prepare refuses, drops and keeps apart."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,26 @@ def test_rows_of_an_older_recipe_are_prepared_again(recipe: Recipe, data: Path, 
     source = recipe.sources[0].model_copy(update={"repeat": 2})
     ensure_prepared(recipe.model_copy(update={"sources": (source,)}), data, tmp_path)
     assert len(read_rows(tmp_path, "train")) == 12
+
+
+def test_rows_of_an_older_taxonomy_are_prepared_again(tmp_path: Path) -> None:
+    """Else a label that is no more would be learned."""
+    pairs = {"bank": "央行", "market": "市场"}
+    own = 'name = "own"\n' + "".join(
+        f'[[labels]]\nid = "{en}"\nen = "{en}"\nzh = "{zh}"\n' for en, zh in pairs.items()
+    )
+    (tmp_path / "own.toml").write_text(own, encoding="utf-8")
+    path = write_recipe(
+        tmp_path,
+        lambda text: re.sub(
+            "^taxonomy = .*", 'taxonomy = "own.toml"', text.partition("map = ")[0], flags=re.M
+        ),
+    )
+    write_jsonl(tmp_path / "news.jsonl", [{"text": "沪指收盘上涨", "label": "市场"}])
+    ensure_prepared(load_recipe(path), tmp_path, tmp_path / "work")
+    (tmp_path / "own.toml").write_text(own.replace("市场", "股市"), encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"news\.jsonl, row 1: label '市场'"):
+        ensure_prepared(load_recipe(path), tmp_path, tmp_path / "work")
 
 
 def test_each_step_that_prepares_by_itself_tells_what_came_of_it_and_only_then(

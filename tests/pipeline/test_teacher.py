@@ -160,6 +160,8 @@ def test_pieces_begin_with_the_vectors_of_their_text(
     assert torch.isfinite(vectors).all()
     one, other = (tokenizer.convert_tokens_to_ids(piece) for piece in ("a", "b"))
     assert not torch.equal(vectors[one], vectors[other])
+    with pytest.raises(RecipeError, match=rf"model\.hidden is 512, but .* have {encoder.size} numbers"):
+        word_vectors(encoder, tokenizer, 512)
 
 
 def test_a_training_with_a_teacher_that_is_killed_reuses_what_is_done_and_ends_in_the_same_weights(
