@@ -45,11 +45,11 @@ def test_auto_takes_the_type_that_is_stored():
         resolve("int8", stored_type="nf4")
 
 
-@pytest.mark.parametrize(("tied", "kind"), [(True, torch.nn.Linear), (False, Linear8bitLt)])
-def test_an_output_layer_of_its_own_is_in_8_bit_too(copy: Path, tied: bool, kind: type):
+@pytest.mark.parametrize("tied", [True, False])
+def test_an_output_layer_of_its_own_is_in_8_bit_too(copy: Path, tied: bool):
     tiny_model(tie_word_embeddings=tied).save_pretrained(copy)
     engine = load(copy, quantization="int8")
-    assert type(engine.question.scorer.model.lm_head) is kind
+    assert isinstance(engine.question.scorer.model.lm_head, Linear8bitLt) is not tied
     assert all(isinstance(answer, Classification) for answer in engine.classify(TEXTS))
 
 

@@ -14,6 +14,7 @@ from worker.engine.adapter import add_adapter
 from worker.engine.artifact import Artifact
 from worker.engine.host_embedding import move_embedding_to_host
 from worker.engine.memory import release
+from worker.engine.output_layer import speed_up_output
 from worker.engine.plan import embedding_goes_to_host
 
 disable_progress_bar()  # a log is no terminal
@@ -76,6 +77,7 @@ def load_model(
     if embedding_goes_to_host(embedding_device, quantization, artifact.tied, gpu):
         move_embedding_to_host(model)
         release()
+    speed_up_output(model)
     return model.eval()
 
 
