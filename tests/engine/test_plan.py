@@ -106,3 +106,10 @@ def test_what_cannot_be_planned_is_said(tmp_path: Path, memory: str, message: st
     assert asked.returncode != 0
     assert message in asked.stderr
     assert "Traceback" not in asked.stderr
+
+
+def test_the_table_has_figures_of_a_small_model_too() -> None:
+    """It said 0 KiB for the keys and values of newsroom-mini's shape."""
+    small = QWEN3_8B | {"num_hidden_layers": 2, "num_key_value_heads": 2, "head_dim": 32}
+    assert "144 KiB" in plan_of(Qwen3Config(**QWEN3_8B), "int8", gpu=True).table(10 * GIB)
+    assert " 0.5 KiB" in plan_of(Qwen3Config(**small), "int8", gpu=True).table(10 * GIB)

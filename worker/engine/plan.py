@@ -80,7 +80,7 @@ class Plan:
         parts = [
             ("weights on the device", _gib(self.weights)),
             ("embedding in host memory", _gib(self.host)),
-            ("keys and values per token", f"{self.kv_per_token / 1024:.0f} KiB"),
+            ("keys and values per token", f"{self.kv_per_token / 1024:.3g} KiB"),
             (f"frozen prefix of {self.prefix_tokens} tokens", _gib(self.prefix)),
             (f"generations of {self.generation_tokens:,} tokens", _gib(self.generations)),
             ("reserve", _gib(RESERVE)),
