@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.label_reader import listed
+from pipeline.label_reader import listed, refuse_unknown
 from pipeline.rows import Row
 from pipeline.tables import read_table
 from shared.errors import ItemError, RecipeError
@@ -43,7 +43,12 @@ class Outcome:
 
 
 def classify(engine: Engine, rows: Sequence[Row]) -> list[Outcome]:
-    """An answer for each row, a few at once; an item that failed counts as answered wrongly."""
+    """An answer for each row, a few at once; an item that failed counts as answered wrongly.
+
+    Raises:
+        RecipeError: a row's label is none of the engine's.
+    """
+    refuse_unknown(((row.id, row.label) for row in rows if row.label), engine.describe().labels)
     outcomes = []
     for start in range(0, len(rows), TEXTS_AT_ONCE):
         some = rows[start : start + TEXTS_AT_ONCE]

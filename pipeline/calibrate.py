@@ -124,5 +124,5 @@ def _rows(options: argparse.Namespace, recipe: Recipe) -> list[Row]:
 if __name__ == "__main__":
     try:
         main()
-    except WiredeskError as problem:
+    except (WiredeskError, OSError) as problem:
         sys.exit(f"calibrate: {problem}")

@@ -19,7 +19,7 @@ from pipeline.card import card
 from pipeline.compare import HEAD, differences
 from pipeline.figures import Figures, SetFigures
 from pipeline.items import leaks_checked, rows_to_measure
-from pipeline.label_reader import all_answers, refuse_unknown
+from pipeline.label_reader import all_answers
 from pipeline.measures import as_metrics, figures_of, sets_of, told
 from pipeline.prepare import arguments, ensure_prepared
 from pipeline.publish import for_others, note_command, write_json
@@ -57,7 +57,6 @@ def measure(artifact: Path, rows: Sequence[Row], work: Path, options: argparse.N
     checked = leaks_checked(artifact, work)
     for data_type in options.types:
         engine = load(artifact, data_type, options.threads)
-        refuse_unknown(((row.id, row.label) for row in rows if row.label), engine.describe().labels)
         measured[data_type], sets[data_type] = {}, {}
         for group in dict.fromkeys(row.group for row in rows):
             outcomes, rate = timed(engine, [row for row in rows if row.group == group])
@@ -166,5 +165,5 @@ def _options(given: Sequence[str] | None) -> argparse.Namespace:
 if __name__ == "__main__":
     try:
         main()
-    except WiredeskError as problem:
+    except (WiredeskError, OSError) as problem:
         sys.exit(f"evaluate: {problem}")

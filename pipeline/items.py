@@ -8,11 +8,10 @@ from typing import Any
 
 from pipeline.findings import Findings
 from pipeline.label_reader import listed
-from pipeline.publish import digest
 from pipeline.recipe import Recipe, progress
 from pipeline.rows import Row, key, read_rows
 from pipeline.sources import rows_of
-from pipeline.tables import read_table, row_id
+from pipeline.tables import digest, read_table, row_id
 from shared.errors import RecipeError
 from shared.taxonomy import load_taxonomy
 

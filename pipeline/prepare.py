@@ -5,6 +5,7 @@ python -m pipeline.prepare --recipe pipeline/recipes/newsroom-mini.toml --data D
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,10 +17,10 @@ from pipeline.label_reader import all_answers
 from pipeline.near import near_pairs
 from pipeline.recipe import Recipe, load_recipe
 from pipeline.rows import SPLITS, Row, key, read_rows, write_rows
-from pipeline.sources import files_of, rows_of
-from pipeline.tables import read_table
+from pipeline.sources import files_of, folder_of, rows_of
+from pipeline.tables import digest, read_table
 from pipeline.tokenizer import train_tokenizer
-from shared.errors import WiredeskError
+from shared.errors import RecipeError, WiredeskError
 from shared.taxonomy import load_taxonomy
 
 KEPT_FIRST = ("held_out", "calibration", "train", "unlabelled")
@@ -43,17 +44,47 @@ def prepare(recipe: Recipe, data: Path, findings: Findings | None = None) -> lis
 
 
 def ensure_prepared(recipe: Recipe, data: Path, work: Path) -> None:
-    """Prepare, and say what came of it, unless `work` holds rows of the same sources and labels."""
+    """Prepare, and say what came of it, unless `work` holds rows of the same sources, files and labels.
+
+    Raises:
+        RecipeError: as prepare.
+    """
     made_from = work / "sources.json"
     wanted = recipe.model_dump(mode="json", include={"exclude", "near_duplicates"})
     wanted["taxonomy"] = load_taxonomy(recipe.taxonomy).model_dump(mode="json", exclude_defaults=True)
     wanted["sources"] = [source.model_dump(mode="json") for source in files_of(recipe, data)]
+    wanted["files"] = [digest(path) for path in _files_read(recipe, data)]
     written = json.dumps(wanted, ensure_ascii=False)
     if not made_from.is_file() or made_from.read_text(encoding="utf-8") != written:
         findings = Findings()
-        write_rows(prepare(recipe, data, findings), work)
+        rows = prepare(recipe, data, findings)
+        _forget_what_read(rows, work)
+        write_rows(rows, work)
         _report(recipe, work, findings)
         made_from.write_text(written, encoding="utf-8")
+
+
+def _forget_what_read(rows: Sequence[Row], work: Path) -> None:
+    """Tokenizer and language model go when they were made of a text that is measured on from now on."""
+    if not (work / "tokenizer").is_dir():
+        return
+    read = {key(row.text) for split in ("train", "unlabelled") for row in read_rows(work, split)}
+    if any(key(row.text) in read for row in rows if row.split in ("calibration", "held_out")):
+        shutil.rmtree(work / "tokenizer", ignore_errors=True)
+        (work / "language.pt").unlink(missing_ok=True)
+
+
+def _files_read(recipe: Recipe, data: Path) -> list[Path]:
+    """Raises RecipeError when one is missing."""
+    paths = [data / file for file in recipe.exclude]
+    for source in files_of(recipe, data):
+        base = folder_of(source, recipe, data)
+        paths += [base / file for file in (source.file, source.labels_file) if file]
+        paths += [recipe.folder / source.corrections] if source.corrections else []
+    for path in paths:
+        if not path.is_file():
+            raise RecipeError(f"{path} is missing")
+    return paths
 
 
 def _report(recipe: Recipe, work: Path, findings: Findings) -> None:
@@ -135,5 +166,5 @@ def token_lengths(rows: dict[str, list[Row]], recipe: Recipe, kept: Path) -> dic
 if __name__ == "__main__":
     try:
         main()
-    except WiredeskError as problem:
+    except (WiredeskError, OSError) as problem:
         sys.exit(f"prepare: {problem}")

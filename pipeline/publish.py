@@ -1,6 +1,5 @@
 """Writes an artifact: all files into a folder beside the goal, the manifest last, then one rename."""
 
-import hashlib
 import json
 import platform
 import shlex
@@ -18,6 +17,8 @@ from transformers.utils.logging import disable_progress_bar
 from pipeline.card import card
 from pipeline.recipe import ModelShape, Recipe
 from pipeline.rows import SPLITS, read_rows
+from pipeline.tables import digest
+from shared.errors import RecipeError
 from shared.taxonomy import load_taxonomy
 from worker.engine.artifact import SCHEMA
 from worker.engine.prompt_template import PromptTemplate
@@ -25,6 +26,21 @@ from worker.engine.prompt_template import PromptTemplate
 EMBEDDINGS = "model.embed_tokens.weight"
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors")
 STEPS = ("prepare", "train", "calibrate", "evaluate")  # of an artifact's life, in order
+
+
+def check_output(output: Path) -> None:
+    """Only an artifact may be replaced.
+
+    Raises:
+        RecipeError: something else is there, or the folder cannot be made.
+    """
+    ours = (output / "manifest.json").is_file()
+    if output.exists() and not ours and not (output.is_dir() and not any(output.iterdir())):
+        raise RecipeError(f"{output} is no artifact and would be lost: name a new folder")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise RecipeError(f"{output} cannot be made: {problem}") from None
 
 
 def publish(model: Any, tokenizer: Any, recipe: Recipe, work: Path, output: Path, temperature: float) -> Path:
@@ -147,13 +163,3 @@ def revision(folder: Path) -> str:
 def package_versions() -> dict[str, str]:
     """What the artifact was made with."""
     return {name: version(name) for name in PACKAGES}
-
-
-def digest(*paths: Path) -> str:
-    """SHA-256 over the bytes of the files, one after the other."""
-    hashed = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(2**24):
-                hashed.update(block)
-    return hashed.hexdigest()

@@ -26,7 +26,7 @@ class Result:
         temperature_alone: the reporting half without biases, where biases were fitted.
         after: the reporting half with what was fitted.
         abstain: the thresholds, and what they mean on the reporting half.
-        unreachable: wished precisions that no threshold has.
+        unreachable: wished precisions that no threshold has, or none that answers a row of the other half.
         lost: what the artifact had and has no more.
     """
 
@@ -62,7 +62,7 @@ def refit(
     scale = fit(learn, learn_truth, labels, with_bias)
     fitted, checked = (probabilities(logits, scale, labels) for logits in (learn, check))
     asked = wished if isinstance(labels, LabelSet) else ()
-    found = {share: _abstention(share, (fitted, learn_truth), (checked, check_truth)) for share in asked}
+    found = {share: abstention(share, (fitted, learn_truth), (checked, check_truth)) for share in asked}
 
     def on_the_other_half(one: Scale) -> Fit:
         return judge(probabilities(check, one, labels), check_truth, labels)
@@ -78,13 +78,16 @@ def refit(
     )
 
 
-def _abstention(precision: float, fitted: Judged, checked: Judged) -> Abstention | None:
-    """The threshold by the fitted rows, and what it means on the others; None where none is high enough."""
+def abstention(precision: float, fitted: Judged, checked: Judged) -> Abstention | None:
+    """The threshold by the fitted rows, and what it means on the others; None where none is high enough,
+    or so high that it answers none of these."""
     least = threshold(*fitted, precision)
     if least is None:
         return None
     least = int(least * 10_000) / 10_000
     coverage, reached = above(*checked, least)
+    if not coverage:  # a threshold of which nothing is known
+        return None
     return Abstention(
         precision=precision,
         threshold=least,
@@ -115,7 +118,10 @@ def told(results: dict[str, Result]) -> str:
             f"{one.reached:.1%} of them right ({_wished(one)})"
             for one in result.abstain
         ]
-        lines += [f"{data_type}: no threshold reaches {share:.1%}" for share in result.unreachable]
+        lines += [
+            f"{data_type}: no threshold that answers anything reaches {share:.1%}"
+            for share in result.unreachable
+        ]
         lines += [f"{data_type}: removed, as it was not asked for again: {what}" for what in result.lost]
     return "\n".join(lines)
 

@@ -57,7 +57,8 @@ class Source(Part):
         rulings: looked at before `map` and `drop`, the first that applies decides.
         drop: labels of the source whose rows are left out.
         keep_dropped: their texts still train the language model, which needs no labels.
-        held_out, calibration: shares of the rows that training never sees.
+        held_out: share of the rows that nothing is learned or chosen by; 1 measures on the whole file.
+        calibration: share of the other rows that chooses weights and fits probabilities.
         held_out_by: the held-out rows are the file's last ones (news drifts), the latest by `held_out_field`,
             all those of some values of `held_out_field` (authors, sites), or chosen by a hash of their text.
         repeat: how often a row is seen in each pass over the labels.
@@ -90,15 +91,6 @@ class Source(Part):
     def _has_its_field(self) -> "Source":
         if (self.held_out_by in ("time", "source")) != (self.held_out_field is not None):
             raise ValueError('held_out_field goes with held_out_by = "time" or "source", and they need it')
-        return self
-
-    @model_validator(mode="after")
-    def _leaves_rows_to_train_on(self) -> "Source":
-        if self.held_out < 1 <= self.held_out + self.calibration:
-            raise ValueError(
-                f"held_out ({self.held_out}) and calibration ({self.calibration}) leave nothing to train on; "
-                "a file to measure on alone has held_out = 1"
-            )
         return self
 
     @model_validator(mode="after")

@@ -1,6 +1,7 @@
 """Files of rows: JSON lines, CSV and Parquet, each read as numbered dictionaries."""
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -21,6 +22,16 @@ def row_id(file: str, number: int, value: dict[str, Any]) -> str:
     """A row's own id, as text because a .csv has no numbers; without one its file and number."""
     own = value.get("id")
     return f"{file}:{number}" if own in NOTHING else str(own)
+
+
+def digest(*paths: Path) -> str:
+    """SHA-256 over the bytes of the files, one after the other."""
+    hashed = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(2**24):
+                hashed.update(block)
+    return hashed.hexdigest()
 
 
 def read_table(path: Path, needs: Sequence[str] = ()) -> list[Numbered]:

@@ -104,8 +104,18 @@ def labelled(rows: Sequence[Row], probabilities: torch.Tensor, names: Sequence[s
 
 
 def own_encoder(teacher: Teacher, recipe: Recipe) -> Encoder:
-    """The encoder as it was published."""
-    return load_encoder(teacher.longest, recipe.folder / teacher.file if teacher.file else None)
+    """The encoder as it was published.
+
+    Raises:
+        RecipeError: its vectors have fewer numbers than the model's embeddings, which begin with them.
+    """
+    encoder = load_encoder(teacher.longest, recipe.folder / teacher.file if teacher.file else None)
+    if recipe.model.hidden > encoder.size:
+        raise RecipeError(
+            f"model.hidden is {recipe.model.hidden}, but the teacher's vectors, with which embeddings begin, "
+            f"have {encoder.size} numbers: take at most {encoder.size}, or no teacher"
+        )
+    return encoder
 
 
 def word_vectors(encoder: Encoder, tokenizer: Any, size: int) -> torch.Tensor:
@@ -113,15 +123,7 @@ def word_vectors(encoder: Encoder, tokenizer: Any, size: int) -> torch.Tensor:
 
     Returns:
         [pieces, size]; pieces that are no text of their own get the mean, which is 0.
-
-    Raises:
-        RecipeError: the encoder's vectors have fewer numbers than `size`.
     """
-    if size > encoder.size:
-        raise RecipeError(
-            f"model.hidden is {size}, but the teacher's vectors, with which embeddings begin, "
-            f"have {encoder.size} numbers: take at most {encoder.size}, or no teacher"
-        )
     encoder.eval()
     pieces = [tokenizer.decode([i]) for i in range(len(tokenizer))]
     whole = [i for i, piece in enumerate(pieces) if piece.strip() and "\ufffd" not in piece]

@@ -24,7 +24,7 @@ from pipeline.lesson import Lesson, lesson_layer
 from pipeline.losses import Weights, weighted_loss
 from pipeline.noise import Noise
 from pipeline.prepare import arguments, ensure_prepared
-from pipeline.publish import publish
+from pipeline.publish import check_output, publish
 from pipeline.recipe import ModelShape, Recipe, load_recipe, progress
 from pipeline.rows import Row, read_rows
 from pipeline.teacher import own_encoder, word_vectors
@@ -58,8 +58,10 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     recipe = load_recipe(options.recipe)
     work = options.work or Path("runs") / recipe.name
+    output = options.output or Path("models") / recipe.name
+    check_output(output)  # now, not after an hour's work
     ensure_prepared(recipe, options.data, work)
-    artifact = run(recipe, work, options.output or Path("models") / recipe.name)
+    artifact = run(recipe, work, output)
     given = f"--recipe {options.recipe} --data {options.data} --work {work} --artifact {artifact}"
     progress(f"wrote {artifact}; next: python -m pipeline.calibrate {given}, then pipeline.evaluate")
 
@@ -201,5 +203,5 @@ def make_model(shape: ModelShape, tokenizer: Any) -> Any:
 if __name__ == "__main__":
     try:
         main()
-    except WiredeskError as problem:
+    except (WiredeskError, OSError) as problem:
         sys.exit(f"train: {problem}")

@@ -35,8 +35,18 @@ def read_toml(
         # as JSON, whose strict mode takes an array for a tuple, but no "yes" for true
         return model.model_validate_json(to_json(value), strict=True)
     except ValidationError as problem:
-        faults = (_told(one, model, value) for one in problem.errors(include_url=False))
+        faults = (_told(one, model, value) for one in _causes(problem.errors(include_url=False)))
         raise error(f"{path} is not a valid {what}: {'; '.join(faults)}") from None
+
+
+def _causes(faults: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Without what only follows from others: a list whose entries are wrong counts as too short as well."""
+    return [
+        one
+        for one in faults
+        if one["type"] != "too_short"
+        or not any(other["loc"][: len(one["loc"])] == one["loc"] for other in faults if other is not one)
+    ]
 
 
 def _told(fault: ErrorDetails, model: type[BaseModel], value: Any) -> str:

@@ -12,7 +12,7 @@ from pipeline.calibrate import TYPES, calibrate, main
 from pipeline.calibration import halve, truth_of
 from pipeline.figures import calibration_error
 from pipeline.fitting import above, expected_error, fit, judge, probabilities, threshold
-from pipeline.refitting import told
+from pipeline.refitting import abstention, told
 from pipeline.rows import Row
 from shared.errors import RecipeError
 from shared.settings import Settings
@@ -75,6 +75,15 @@ def test_the_threshold_of_a_case_worked_by_hand() -> None:
     assert threshold(chances, truth, 0.8) == pytest.approx(0.9)  # both of .8 are answered, or none
     assert threshold(chances, 1 - truth, 0.99) is None
     assert above(chances, truth, 0.7) == (pytest.approx(0.8), pytest.approx(0.75))
+
+
+def test_a_threshold_that_answers_nothing_of_the_other_half_is_none() -> None:
+    """It was stored, as one whose answers are all right."""
+    sure, unsure = (torch.tensor([[p, 1 - p]] * 4) for p in (0.9, 0.6))
+    truth = torch.tensor([[1.0, 0.0]] * 4)
+    assert abstention(0.9, (sure, truth), (unsure, truth)) is None
+    found = abstention(0.9, (unsure, truth), (sure, truth))
+    assert found and (found.coverage, found.reached) == (1.0, 1.0)
 
 
 def test_both_calibration_errors_are_the_same_measure() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.items import items_like, leaks_checked, read_items, refuse_leaks, rows_to_measure
-from pipeline.publish import digest
 from pipeline.recipe import Recipe
 from pipeline.rows import Row, write_rows
+from pipeline.tables import digest
 from shared.errors import RecipeError
 from tests.pipeline.conftest import copy_rows, write_jsonl
 

@@ -9,6 +9,7 @@ from pipeline.findings import Findings
 from pipeline.prepare import ensure_prepared, prepare
 from pipeline.recipe import Recipe, load_recipe
 from pipeline.rows import Row, key, read_rows, write_rows
+from pipeline.train import make_tokenizer
 from shared.errors import RecipeError
 from tests.pipeline.conftest import slot_recipe, write_jsonl, write_recipe
 
@@ -97,6 +98,28 @@ def test_rows_of_an_older_recipe_are_prepared_again(recipe: Recipe, data: Path, 
     source = recipe.sources[0].model_copy(update={"repeat": 2})
     ensure_prepared(recipe.model_copy(update={"sources": (source,)}), data, tmp_path)
     assert len(read_rows(tmp_path, "train")) == 12
+
+
+def test_rows_of_files_that_changed_are_prepared_again(recipe: Recipe, data: Path, tmp_path: Path) -> None:
+    """What is mended in the data, a conflict say, must be learned."""
+    ensure_prepared(recipe, data, tmp_path / "work")
+    write_jsonl(tmp_path / "news.jsonl", [{"text": "央行降准", "label": "市场"}])
+    ensure_prepared(recipe, tmp_path, tmp_path / "work")
+    assert [row.label for row in read_rows(tmp_path / "work", "train")] == ["股市"]
+    with pytest.raises(RecipeError, match=r"nowhere/news\.jsonl is missing"):
+        ensure_prepared(recipe, tmp_path / "nowhere", tmp_path / "work")
+
+
+def test_a_tokenizer_made_of_texts_that_are_now_measured_on_is_forgotten(
+    recipe: Recipe, data: Path, tmp_path: Path
+) -> None:
+    ensure_prepared(recipe, data, tmp_path)
+    make_tokenizer(recipe, read_rows(tmp_path, "train"), tmp_path / "tokenizer")
+    (tmp_path / "language.pt").touch()
+    for change, stays in (({"repeat": 2}, True), ({"held_out": 0.4, "held_out_by": "order"}, False)):
+        source = recipe.sources[0].model_copy(update=change)
+        ensure_prepared(recipe.model_copy(update={"sources": (source,)}), data, tmp_path)
+        assert (tmp_path / "tokenizer").exists() is (tmp_path / "language.pt").exists() is stays
 
 
 def test_rows_of_an_older_taxonomy_are_prepared_again(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from pipeline.publish import prompt_toml, publish
+from pipeline.publish import check_output, prompt_toml, publish
 from pipeline.recipe import Recipe
 from pipeline.rows import read_rows
-from shared.errors import ArtifactError
+from shared.errors import ArtifactError, RecipeError
 from shared.settings import Settings
 from worker.engine.artifact import open_artifact
 from worker.engine.model import load_tokenizer
@@ -31,6 +31,20 @@ def test_a_prompt_survives_its_file(tmp_path: Path, questions: QuestionTemplate 
     )
     (tmp_path / "prompt.toml").write_text(prompt_toml(template), encoding="utf-8")
     assert load_template(tmp_path / "prompt.toml") == template
+
+
+def test_a_folder_that_is_no_artifact_is_not_replaced(artifact: Path, tmp_path: Path) -> None:
+    """It was deleted, without a word, after the training."""
+    (tmp_path / "mine").mkdir()
+    check_output(tmp_path / "mine")
+    check_output(artifact)
+    check_output(tmp_path / "new" / "one")
+    (tmp_path / "mine" / "notes.txt").write_text("keep", encoding="utf-8")
+    for path in (tmp_path / "mine", tmp_path / "mine" / "notes.txt"):
+        with pytest.raises(RecipeError, match="is no artifact and would be lost: name a new folder"):
+            check_output(path)
+    with pytest.raises(RecipeError, match="cannot be made"):
+        check_output(tmp_path / "mine" / "notes.txt" / "one" / "two")
 
 
 def test_a_half_written_artifact_is_refused(artifact: Path, tmp_path: Path) -> None:

@@ -24,11 +24,6 @@ from tests.pipeline.conftest import ROOT, slot_recipe, write_recipe
             r"model: heads \(3\) must be a multiple of kv_heads \(2\)",
         ),
         ("held_out = 0.0", 'held_out_by = "time"', "held_out_field"),
-        (
-            "held_out = 0.0\ncalibration = 0.0",
-            "held_out = 0.7\ncalibration = 0.3",
-            r"sources\[authored\]: held_out \(0.7\) and calibration \(0.3\) leave nothing to train on",
-        ),
         ('group = "authored"', 'groop = "authored"', "groop"),
         (
             "held_out = 0.0",
@@ -40,6 +35,15 @@ from tests.pipeline.conftest import ROOT, slot_recipe, write_recipe
 def test_a_wrong_recipe_is_refused_naming_the_field(tmp_path: Path, old: str, new: str, field: str) -> None:
     with pytest.raises(RecipeError, match=field):
         load_recipe(write_recipe(tmp_path, lambda text: text.replace(old, new)))
+
+
+def test_an_error_within_a_list_is_the_only_one(tmp_path: Path) -> None:
+    """The list was also called too short, as if it were empty."""
+    with pytest.raises(RecipeError) as refusal:
+        load_recipe(write_recipe(tmp_path, lambda text: text.replace('group = "authored"', 'groop = "a"')))
+    assert "should have at least" not in str(refusal.value)
+    with pytest.raises(RecipeError, match=r"sources: .* at least 1"):
+        load_recipe(write_recipe(tmp_path, lambda text: "sources = []\n" + text.partition("[[sources]]")[0]))
 
 
 def test_a_source_may_be_held_out_as_a_whole(tmp_path: Path) -> None:

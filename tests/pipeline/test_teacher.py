@@ -160,8 +160,16 @@ def test_pieces_begin_with_the_vectors_of_their_text(
     assert torch.isfinite(vectors).all()
     one, other = (tokenizer.convert_tokens_to_ids(piece) for piece in ("a", "b"))
     assert not torch.equal(vectors[one], vectors[other])
-    with pytest.raises(RecipeError, match=rf"model\.hidden is 512, but .* have {encoder.size} numbers"):
-        word_vectors(encoder, tokenizer, 512)
+
+
+def test_a_model_wider_than_the_teachers_vectors_is_refused_before_anything_is_learned(
+    with_teacher: Recipe, work: Path, tmp_path: Path
+) -> None:
+    copy_rows(work, tmp_path)
+    wide = with_teacher.model_copy(update={"model": with_teacher.model.model_copy(update={"hidden": 512})})
+    with pytest.raises(RecipeError, match=r"model\.hidden is 512, but .* have \d+ numbers: take at most"):
+        run(wide, tmp_path, tmp_path / "out")
+    assert not (tmp_path / "teacher.pt").exists()
 
 
 def test_a_training_with_a_teacher_that_is_killed_reuses_what_is_done_and_ends_in_the_same_weights(
