@@ -18,10 +18,10 @@ from pathlib import Path
 from pipeline.calibration import halve
 from pipeline.items import read_items
 from pipeline.prepare import arguments, ensure_prepared
-from pipeline.publish import for_others, note_command
+from pipeline.publish import for_others, note_command, write_json
 from pipeline.recipe import Recipe, load_recipe, progress
 from pipeline.refitting import Result, refit, told
-from pipeline.rows import Row, read_rows
+from pipeline.rows import Row, mark, read_rows
 from shared.errors import WiredeskError
 from shared.settings import Settings
 from worker.engine.artifact import open_artifact
@@ -72,6 +72,14 @@ def store(artifact: Path, calibration: Calibration, results: dict[str, Result]) 
     unfinished.replace(artifact / "calibration.json")
 
 
+def note_items(artifact: Path, items: Sequence[Row]) -> None:
+    """Into the manifest: which items the artifact is calibrated by, so that nobody measures it on them."""
+    path = artifact / "manifest.json"
+    made = json.loads(path.read_text(encoding="utf-8"))
+    made.pop("calibrated_by", None)
+    write_json(path, made | ({"calibrated_by": [mark(row.text) for row in items]} if items else {}))
+
+
 def kept(result: Result) -> list[dict[str, float]]:
     return [one.model_dump() for one in result.abstain]
 
@@ -101,6 +109,7 @@ def main(given: Sequence[str] | None = None) -> None:
     rows = _rows(options, recipe) if options.items is None else read_items(options.items)
     results = calibrate(artifact, rows, types, options.bias, options.precision, options.threads)
     note_command(artifact, "calibrate", for_others(options.recipe, options.data), *_scales_need(options))
+    note_items(artifact, rows if options.items else [])
     print(told(results))
     progress(f"wrote {artifact / 'calibration.json'}; its metrics are of before: python -m pipeline.evaluate")
     found = {name: asdict(result) | {"abstain": kept(result)} for name, result in results.items()}

@@ -94,7 +94,7 @@ def card(folder: Path) -> str:
         files=words.files,
         leaks="" if metrics.get("leaks_checked", True) else UNCHECKED,
         about_figures=f"{words.figures.strip()}\n" if words.figures else "",
-        calibrated=_calibrated(manifest["data"]["splits"].get("calibration", {}).get("rows", 0)),
+        calibrated=_calibrated(manifest),
         thresholds=_thresholds(calibration.abstain.get(data_type, ())),
         limits="".join(f"- {limit}\n" for limit in words.limits),
         item_tokens=recipe["prompt"]["item_tokens"],
@@ -158,10 +158,18 @@ def _figures(metrics: dict[str, Any], data_type: str) -> str:
     return MEASURED.format(type=data_type, lines="\n".join(lines))
 
 
-def _calibrated(rows: int) -> str:
-    if not rows:
+def _calibrated(manifest: dict[str, Any]) -> str:
+    kept = manifest["data"]["splits"].get("calibration", {}).get("rows", 0)
+    items = len(manifest.get("calibrated_by", ()))
+    chose = "chose which of the training's weights to keep."
+    if items:
+        told = (
+            f"Probabilities are calibrated (`calibration.json`) by {items} items that no figure above is of."
+        )
+        return f"{told}\n{kept} other rows {chose}" if kept else told
+    if not kept:
         return "No row was kept back to calibrate its probabilities by, or to choose among its weights."
     return (
-        f"Probabilities are calibrated (`calibration.json`) by {rows} rows that no figure above is of.\n"
-        "The same rows chose which of the training's weights to keep."
+        f"Probabilities are calibrated (`calibration.json`) by {kept} rows that no figure above is of.\n"
+        f"The same rows {chose}"
     )

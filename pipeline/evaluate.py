@@ -18,7 +18,7 @@ from pipeline.answers import Outcome, classify, read_predictions, timed, write_p
 from pipeline.card import card
 from pipeline.compare import HEAD, differences
 from pipeline.figures import Figures, SetFigures
-from pipeline.items import leaks_checked, rows_to_measure
+from pipeline.items import leaks_checked, refuse_calibrated, rows_to_measure
 from pipeline.label_reader import all_answers
 from pipeline.measures import as_metrics, figures_of, sets_of, told
 from pipeline.prepare import arguments, ensure_prepared
@@ -54,6 +54,7 @@ def measure(artifact: Path, rows: Sequence[Row], work: Path, options: argparse.N
     sets: dict[str, dict[str, SetFigures]] = {}
     shown: dict[str, list[Outcome]] = {}
     opened = open_artifact(artifact)
+    refuse_calibrated(rows, artifact)
     checked = leaks_checked(artifact, work)
     for data_type in options.types:
         engine = load(artifact, data_type, options.threads)
@@ -123,6 +124,7 @@ def answers_of(
         return read_predictions(source, rows, all_answers(load_taxonomy(recipe.taxonomy), recipe.prompt))
     engine = load(source, options.types[0], options.threads)
     leaks_checked(source, work)
+    refuse_calibrated(rows, source)
     return classify(engine, rows)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.findings import Findings
 from pipeline.label_reader import listed
 from pipeline.recipe import Recipe, progress
-from pipeline.rows import Row, key, read_rows
+from pipeline.rows import Row, key, mark, read_rows
 from pipeline.sources import rows_of
 from pipeline.tables import digest, read_table, row_id
 from shared.errors import RecipeError
@@ -120,6 +120,17 @@ def refuse_leaks(rows: Sequence[Row], work: Path) -> None:
         raise RecipeError(
             f"the model knows items of the evaluation: {listed(leaked)}; leave them out of the items, or "
             "name their file under `exclude` in the recipe and train again"
+        )
+
+
+def refuse_calibrated(rows: Sequence[Row], artifact: Path) -> None:
+    """Raises RecipeError when the artifact was calibrated by some of the rows (`calibrate --items`)."""
+    manifest = json.loads((artifact / "manifest.json").read_text(encoding="utf-8"))
+    fitted = set(manifest.get("calibrated_by", ()))
+    if known := [row.id for row in rows if mark(row.text) in fitted]:
+        raise RecipeError(
+            f"{artifact} was calibrated by items of the evaluation: {listed(known)}; leave them out, or "
+            "calibrate it again by others"
         )
 
 

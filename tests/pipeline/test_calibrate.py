@@ -12,6 +12,7 @@ from pipeline.calibrate import TYPES, calibrate, main
 from pipeline.calibration import halve, truth_of
 from pipeline.figures import calibration_error
 from pipeline.fitting import above, expected_error, fit, judge, probabilities, threshold
+from pipeline.items import refuse_calibrated
 from pipeline.refitting import abstention, told
 from pipeline.rows import Row
 from shared.errors import RecipeError
@@ -192,6 +193,9 @@ def test_the_command_prints_what_abstain_below_to_ask_for(
     assert json.loads(printed.splitlines()[-1])["fp32"]["abstain"][0]["precision"] == 0.5
     commands = json.loads((copy / "manifest.json").read_text(encoding="utf-8"))["commands"]
     assert commands[2].endswith("--data DIR --types fp32 --precision 0.5 --items items.jsonl")
+    with pytest.raises(RecipeError, match="was calibrated by items of the evaluation: r1; leave them out"):
+        refuse_calibrated([rows(2)[1]], copy)
+    refuse_calibrated([replace(rows(1)[0], text="另一条")], copy)
     for wrong in (["--types", "fp8"], ["--precision", "95"]):
         with pytest.raises(SystemExit):
             main([*given, *wrong])

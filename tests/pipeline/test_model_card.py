@@ -46,6 +46,12 @@ def test_the_card_says_when_nothing_could_tell_whether_items_were_trained_on(car
     assert unknown in card_of(metrics=metrics | {"leaks_checked": False})
 
 
+def test_the_card_counts_the_items_that_the_model_is_calibrated_by(card_of: CardOf, artifact: Path) -> None:
+    manifest = json.loads((artifact / "manifest.json").read_text(encoding="utf-8"))
+    told = card_of(manifest=manifest | {"calibrated_by": ["a", "b"]})
+    assert "by 2 items that no figure above is of." in told
+
+
 def test_the_card_says_as_what_weights_and_embeddings_are_stored(card_of: CardOf) -> None:
     assert "Weights in float16." in card_of()
     assert "Weights in float16, embeddings as float8." in card_of(recipe={"model": {"embeddings": "float8"}})
